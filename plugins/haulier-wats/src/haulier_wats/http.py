@@ -1,0 +1,283 @@
+"""Requests to a WATS server: one session, one origin that gets the token, no redirects, no retries, bounded answers."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import requests
+from requests.auth import AuthBase
+
+from haulier.backends.http_errors import clean_reason, error_for_status, parse_retry_after, public_url
+from haulier.errors import NetworkError, ServerError, ValidationError
+from haulier_wats.failures import LIBRARY_ERRORS, root_cause, translate
+from haulier_wats.transport import Exchange, WireAdapter, tls_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from haulier.backends.api import Context
+    from haulier.errors import TransferError
+    from haulier_wats.options import WatsOptions
+    from haulier_wats.outgoing import Outgoing
+
+__all__ = ["Answer", "Http", "origin_of"]
+
+ANSWER_LIMIT = 1024 * 1024
+"""Bytes of an answer that is kept in memory."""
+
+_INFORMATIONAL = 1
+_SUCCESS = 2
+_READ_BLOCK = 64 * 1024
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_TAG = re.compile(r"<[^>]*>")
+_REASON_MEMBERS = ("detail", "message", "error", "title")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer with its body, at most 1 MiB. Header names are found in any case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(default=b"", repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether it reports success (2xx)."""
+        return self.status // 100 == _SUCCESS
+
+    def members(self) -> dict[str, Any]:
+        """The members of a JSON object; empty when the body is anything else."""
+        value = self.json()
+        return value if isinstance(value, dict) else {}
+
+    def json(self) -> Any:
+        """The JSON value of the body, or None when it is none."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def reason(self) -> str:
+        """The server's own words about a failure, not yet cleaned."""
+        members = self.members()
+        for name in _REASON_MEMBERS:
+            value = members.get(name)
+            if isinstance(value, dict):
+                value = value.get("message")
+            if value:
+                return value if isinstance(value, str) else json.dumps(value)
+        return "" if members else _TAG.sub(" ", self.body.decode("utf-8", "replace"))
+
+
+class Http:
+    """The way to one server. Thread-safe; connections are pooled.
+
+    Args:
+        options: Address, token and TLS files.
+        now: Wall time, seconds since the epoch; for Retry-After dates.
+
+    Attributes:
+        base_url: Address of the API without a trailing slash.
+    """
+
+    def __init__(self, options: WatsOptions, *, now: Callable[[], float] = time.time) -> None:
+        self.base_url = options.base_url.rstrip("/")
+        self._options = options
+        self._now = now
+        self._auth = _OriginToken(origin_of(self.base_url), options.api_token.reveal())
+        self._session = _make_session(options)
+
+    def close(self) -> None:
+        """Close all pooled connections."""
+        self._session.close()
+
+    def resolve(self, url: str) -> str:
+        """Make an address of an answer absolute.
+
+        Raises:
+            ValidationError: It is no http address.
+        """
+        try:
+            absolute = urljoin(f"{self.base_url}/", url.strip())
+            usable = urlsplit(absolute).scheme in _DEFAULT_PORTS and origin_of(absolute)[1]
+        except ValueError:
+            usable = ""
+        if not usable:
+            raise ValidationError("the server named an upload address that cannot be used", where=self.base_url)
+        return absolute
+
+    def is_own(self, url: str) -> bool:
+        """Whether an absolute address is on the base address's origin, and so gets the token."""
+        return origin_of(url) == self._auth.origin
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        context: Context,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Outgoing | None = None,
+        read_timeout: float | None = None,
+    ) -> Answer:
+        """Send one request and read its answer, whatever its status.
+
+        Args:
+            method: HTTP method.
+            url: Absolute address.
+            context: What to obey; its ``silence`` bounds each socket operation.
+            headers: Fields to add.
+            body: Content.
+            read_timeout: Seconds to wait for the answer, if not ``silence``.
+
+        Raises:
+            NetworkError: No whole answer came.
+            ServerError: A successful answer is longer than 1 MiB.
+            CancelledError: The context was cancelled; so are errors of reading the body passed on.
+        """
+        with self._exchange(method, url, context, headers=headers, body=body, read_timeout=read_timeout) as response:
+            return Answer(response.status_code, response.headers, self._read(response, self.where(url)))
+
+    @contextmanager
+    def stream(self, url: str, context: Context) -> Iterator[tuple[Answer, Iterator[bytes]]]:
+        """GET an address whose content is read in blocks; that of a failure lies in the answer."""
+        with self._exchange("GET", url, context, headers={"Accept": "*/*"}) as response:
+            answer = Answer(response.status_code, response.headers)
+            if not answer.ok:
+                answer = Answer(response.status_code, response.headers, self._read(response, self.where(url)))
+            yield answer, response.iter_content(_READ_BLOCK) if answer.ok else iter(())
+
+    def error(self, answer: Answer, url: str, **meanings: type[TransferError]) -> TransferError:
+        """The error that an unsuccessful answer stands for; ``meanings`` as in :func:`error_for_status`."""
+        return error_for_status(
+            answer.status,
+            where=self.where(url),
+            reason=self.reason(answer),
+            retry_after=parse_retry_after(answer.headers.get("Retry-After"), self._now()),
+            **meanings,
+        )
+
+    def reason(self, answer: Answer) -> str:
+        """The server's own words, cleaned, the token cut out."""
+        return clean_reason(answer.reason, redact=[self._auth.token])
+
+    def where(self, url: str) -> str:
+        """An address for messages: of other origins, whose paths may grant rights, no more than the origin."""
+        if self.is_own(url):
+            return public_url(url)
+        return public_url(urljoin(url, "/"))
+
+    @contextmanager
+    def _exchange(
+        self,
+        method: str,
+        url: str,
+        context: Context,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Outgoing | None = None,
+        read_timeout: float | None = None,
+    ) -> Iterator[requests.Response]:
+        context.check_cancelled()
+        exchange = Exchange()
+        timeout = (context.silence, read_timeout or context.silence)
+        with ExitStack() as stack:
+            stack.callback(context.on_cancel(exchange.cut))
+            try:
+                response = stack.enter_context(self._send(method, url, headers, body, timeout, exchange))
+                _raise_failure(body)
+                if response.status_code // 100 == _INFORMATIONAL:  # http.client takes any but 100 for the last answer
+                    raise NetworkError("the server sent no final answer", where=self.where(url))
+                yield response
+            except LIBRARY_ERRORS as error:
+                _raise_failure(body)
+                context.check_cancelled()
+                raise translate(error, where=self.where(url), reached=exchange.connected) from root_cause(error)
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        body: bytes | Outgoing | None,
+        timeout: tuple[float, float],
+        exchange: Exchange,
+    ) -> requests.Response:
+        # Not Session.send: it reads the whole body of a redirect and prepares the next request, even when told not to.
+        request = requests.Request(method, url, headers=headers, data=body, auth=self._auth)
+        prepared = self._session.prepare_request(request)
+        settings = self._session.merge_environment_settings(
+            prepared.url, {}, stream=True, verify=self._options.ca_bundle or None, cert=None
+        )
+        with exchange:
+            return self._session.get_adapter(url).send(prepared, timeout=timeout, **settings)
+
+    def _read(self, response: requests.Response, where: str) -> bytes:
+        content = bytearray()
+        for block in response.iter_content(_READ_BLOCK):
+            content += block
+            if len(content) > ANSWER_LIMIT:
+                if response.status_code // 100 == _SUCCESS:
+                    raise ServerError("the server's answer is longer than 1 MiB", where=where)
+                break
+        return bytes(content[:ANSWER_LIMIT])
+
+
+class _OriginToken(AuthBase):
+    """Adds the token to requests to one origin, and to no other.
+
+    Given with every request, it also keeps requests from looking into a netrc file.
+    """
+
+    def __init__(self, origin: tuple[str, str, int | None], token: str) -> None:
+        self.origin = origin
+        self.token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self.token and origin_of(str(request.url)) == self.origin:
+            request.headers["Authorization"] = f"Bearer {self.token}"
+        return request
+
+
+def origin_of(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port of an address (RFC 6454); the port is filled in where the scheme knows one.
+
+    Raises:
+        ValueError: The address cannot be read.
+    """
+    parts: SplitResult = urlsplit(url)
+    return parts.scheme.lower(), (parts.hostname or "").lower(), parts.port or _DEFAULT_PORTS.get(parts.scheme.lower())
+
+
+def _make_session(options: WatsOptions) -> requests.Session:
+    try:
+        adapter = WireAdapter(tls_context(options.ca_bundle))
+    except OSError as error:
+        advice = "Correct ca_bundle: it names a PEM file of certificate authorities"
+        raise NetworkError(
+            "the certificate authorities cannot be read", where=options.ca_bundle, advice=advice, reached=False
+        ) from error
+    session = requests.Session()
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    session.headers.update(
+        {"User-Agent": options.user_agent, "Accept": "application/json", "Accept-Encoding": "identity"}
+    )
+    if options.client_cert:
+        session.cert = (options.client_cert, options.client_key) if options.client_key else options.client_cert
+    return session
+
+
+def _raise_failure(body: bytes | Outgoing | None) -> None:
+    """Raise what reading the source raised: it is not the network's."""
+    failure = getattr(body, "failure", None)
+    if failure is not None:
+        raise failure

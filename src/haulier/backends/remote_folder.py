@@ -1,0 +1,256 @@
+"""A root on any file system that fsspec knows, and the files below it."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from haulier.backends.api import Stored
+from haulier.backends.disk_errors import disk_errors
+from haulier.backends.http_errors import public_url
+from haulier.backends.keys import PARTIAL_FOLDER, split_key
+from haulier.errors import ConfigError, ConflictError, UnsupportedError, ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping
+
+    from haulier.backends.api import Body, Context
+
+__all__ = ["RemoteFolder"]
+
+_BLOCK = 1 << 20
+
+
+class RemoteFolder:
+    """Files below one root. Thread-safe: each thread gets a connection of its own, as fsspec wants it.
+
+    Args:
+        url: Root, as fsspec understands it.
+        options: Further arguments of the file system.
+        platform: As ``sys.platform`` says.
+    """
+
+    def __init__(self, url: str, options: Mapping[str, Any], *, platform: str) -> None:
+        self._url = url
+        self._options = dict(options)
+        self._platform = platform
+        self._threads = threading.local()
+
+    # -- the file system ---------------------------------------------------------------------------------------
+
+    @property
+    def _system(self) -> Any:
+        """This thread's file system.
+
+        Raises:
+            ConfigError: Nothing is known by the URL's protocol, or a package is missing.
+        """
+        if not hasattr(self._threads, "system"):
+            self._threads.system, self._threads.root = self._connect()
+        return self._threads.system
+
+    def _connect(self) -> tuple[Any, str]:
+        from fsspec.core import url_to_fs
+
+        try:
+            with disk_errors(self.location()):
+                system, root = url_to_fs(self._url, **{"skip_instance_cache": True, **self._options})
+        except ImportError as error:
+            raise ConfigError(
+                f"a package that this address needs is not installed: {error}",
+                where=self.location(),
+                advice="Install it into the same environment as haulier",
+            ) from error
+        except (ValueError, TypeError) as error:
+            raise ConfigError(
+                "fsspec cannot use this address with these options",
+                where=self.location(),
+                advice="Correct url and options; `python -c 'import fsspec; print(fsspec.available_protocols())'` "
+                "lists the protocols",
+            ) from error
+        return system, str(root).rstrip("/")
+
+    @property
+    def can_move(self) -> bool:
+        """Whether a file can get another name there, rather than be written again."""
+        return self._renames or _overrides(self._system, "cp_file", "_cp_file")
+
+    @property
+    def _renames(self) -> bool:
+        return _overrides(self._system, "mv", "_mv", "mv_file", "_mv_file")
+
+    # -- paths -------------------------------------------------------------------------------------------------
+
+    def path(self, key: str) -> str:
+        """Where a key lies.
+
+        Raises:
+            ValidationError: The key cannot be a path below the root.
+        """
+        return self._below("/".join(split_key(key, platform=self._platform)))
+
+    def partial(self, name: str) -> str:
+        """Where an unfinished upload lies."""
+        return self._below(f"{PARTIAL_FOLDER}/{name}")
+
+    @property
+    def root(self) -> str:
+        """The root's path within its file system."""
+        return self._below("").rstrip("/")
+
+    def _below(self, relative: str) -> str:
+        del self._system  # connects this thread
+        return f"{self._threads.root}/{relative}"
+
+    def location(self, key: str = "") -> str:
+        """The address of a key, without query or credentials."""
+        root = public_url(self._url).rstrip("/") if "::" not in self._url else self._url.split("::")[0]
+        return f"{root}/{key}" if key else root
+
+    # -- files -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def errors(self, key: str = "") -> Iterator[None]:
+        """Translate what the file system raises inside."""
+        with disk_errors(self.location(key)):
+            try:
+                yield
+            except NotImplementedError as error:
+                raise UnsupportedError("this file system cannot do that", where=self.location(key)) from error
+
+    def info(self, path: str) -> Mapping[str, Any] | None:
+        """What is known of a path, asked anew; None when nothing lies there."""
+        with self.errors():
+            self._system.invalidate_cache()
+            try:
+                found: Mapping[str, Any] = self._system.info(path)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return found
+
+    def size(self, path: str) -> tuple[bool, int | None]:
+        """Whether a file lies there, and its bytes if the file system says so.
+
+        Raises:
+            ConflictError: A folder lies there.
+        """
+        found = self.info(path)
+        if found is None:
+            return False, None
+        if found.get("type") == "directory":
+            raise ConflictError("a folder has this name", where=self.location())
+        return True, found.get("size")
+
+    def write(self, path: str, body: Body, context: Context) -> None:
+        """Write a whole file from a body; a failure leaves nothing that counts."""
+        with self.errors():
+            self.make_parent(path)
+            file = self._system.open(path, "wb")
+        try:
+            block = memoryview(bytearray(min(_BLOCK, max(body.size, 1))))
+            while count := body.readinto(block):
+                context.check_cancelled()
+                with self.errors():
+                    file.write(bytes(block[:count]))
+        except BaseException:
+            with suppress(Exception):
+                file.close()
+            with suppress(Exception):
+                self._system.rm_file(path)
+            raise
+        with self.errors():
+            file.close()
+
+    def move(self, source: str, target: str) -> None:
+        """Give a file another name: by a rename where there is one, else by a copy at the far side."""
+        with self.errors():
+            self.make_parent(target)
+            if self._renames:
+                self._system.mv(source, target)
+            else:
+                # fsspec's own mv would take brackets and stars in a name for patterns.
+                self._system.cp_file(source, target)
+                self._system.rm_file(source)
+
+    def make_parent(self, path: str) -> None:
+        """Make the folders above a path, where there are folders."""
+        self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
+
+    def remove(self, path: str) -> bool:
+        """Remove a file; False when it is not there."""
+        with self.errors():
+            try:
+                self._system.rm_file(path)
+            except FileNotFoundError:
+                return False
+        return True
+
+    def blocks(self, path: str) -> Generator[bytes, None, None]:
+        """A file's content in blocks of 1 MiB."""
+        with self.errors(), self._system.open(path, "rb") as file:
+            while block := file.read(_BLOCK):
+                yield block
+
+    def sha256(self, path: str, context: Context) -> str:
+        """Digest of a file as it is read back."""
+        hasher = hashlib.sha256()
+        with closing(self.blocks(path)) as blocks:
+            for block in blocks:
+                context.check_cancelled()
+                hasher.update(block)
+        return hasher.hexdigest()
+
+    # -- objects -----------------------------------------------------------------------------------------------
+
+    def stored(self, key: str, size: int | None, sha256: str | None = None) -> Stored:
+        """What is known of a file."""
+        return Stored(key, self.location(key), size, digests={"sha256": sha256} if sha256 else {})
+
+    def stat(self, key: str) -> Stored | None:
+        """Look at a file."""
+        there, size = self.size(self.path(key))
+        return self.stored(key, size) if there else None
+
+    def delete(self, key: str) -> bool:
+        """Remove a file; False when it is not there."""
+        path = self.path(key)
+        there, _ = self.size(path)
+        return there and self.remove(path)
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """A file's content.
+
+        Raises:
+            ValidationError: There is none.
+        """
+        path = self.path(key)
+        there, _ = self.size(path)
+        if not there:
+            raise ValidationError("there is no such file", where=self.location(key))
+        return self.blocks(path)
+
+    def list(self, prefix: str) -> Iterator[Stored]:
+        """Files below a prefix in key order."""
+        start = len(self.root) + 1
+        with self.errors():
+            self._system.invalidate_cache()
+            found = self._system.find(self._below(prefix.rpartition("/")[0]).rstrip("/"), detail=True)
+        keys = {path[start:]: entry.get("size") for path, entry in found.items()}
+        return (
+            self.stored(key, keys[key])
+            for key in sorted(keys)
+            if key.startswith(prefix) and not key.startswith(f"{PARTIAL_FOLDER}/")
+        )
+
+
+def _overrides(system: Any, *names: str) -> bool:
+    """Whether a file system has its own version of one of these methods, rather than fsspec's stand-in."""
+    import fsspec.asyn
+    import fsspec.spec
+
+    bases = (fsspec.spec.AbstractFileSystem, fsspec.asyn.AsyncFileSystem)
+    stand_ins = [getattr(base, name) for base in bases for name in names if hasattr(base, name)]
+    own = [getattr(type(system), name) for name in names if hasattr(type(system), name)]
+    return any(method not in stand_ins for method in own)

@@ -1,0 +1,1 @@
+"""Configuration: its models, the layers it comes from, and secrets."""

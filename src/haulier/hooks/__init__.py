@@ -1,0 +1,1 @@
+"""Extension points: the page for plugin authors is :mod:`haulier.hooks.spec`."""

@@ -1,0 +1,340 @@
+"""The journal contract: rows, and a transaction that reads and writes them.
+
+The journal knows no rules. What may happen to a task is decided in :mod:`haulier.transfer`; a journal makes a group of
+row changes happen at once or not at all, and keeps them. Implementations must agree in everything a caller can see: the
+conformance suite in the tests runs against each of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from haulier.models import Disposal, Task, TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from haulier.backends.api import Abilities
+    from haulier.events import Event
+    from haulier.models import ArtifactRecord, ErrorRecord, Identity, Receipt, SuspensionReason
+
+__all__ = [
+    "BackendRow",
+    "Journal",
+    "OwnerRow",
+    "PartRow",
+    "SealedToken",
+    "TaskFilter",
+    "TaskRow",
+    "Transaction",
+]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SealedToken:
+    """A resume token as it is journalled: ``secret`` is ciphertext or empty, never clear text."""
+
+    public: Mapping[str, Any]
+    secret: bytes = b""
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """One task as the journal keeps it. Times are wall seconds since the epoch, sizes bytes.
+
+    Attributes:
+        id: Begins with ``upload_``.
+        state: Where it stands.
+        backend: Name of the configured backend.
+        identity: What it is about; ``item_id`` is unique per backend.
+        group: Links the tasks of one submit.
+        artifacts: Media first.
+        metadata: JSON object given at submit.
+        created_at: When it was submitted.
+        updated_at: When the state last changed.
+        sequence: Order of submission.
+        nonce: New at each start-over.
+        token: The upload session's resume token, None without a session.
+        abilities: What the session can do.
+        part_size: Size of its parts; 0 without a session.
+        committing: Whether a commit may have reached the destination.
+        attempts: Charged attempts since new bytes were last acknowledged.
+        suspicion: Suspensions in whose moment it was in flight; such a task goes last and alone.
+        restarts: Start-overs because the source changed.
+        not_before: When it may be claimed; None at once.
+        slow_lane: Whether a failed task is tried again, hourly and after each recovery.
+        acknowledged: Bytes the destination acknowledged in the present session.
+        high_water: Most bytes ever acknowledged; only going beyond them counts as progress.
+        error: The last error.
+        disposal: What became of the source.
+        disposal_path: Private name the source was renamed to before deletion, else empty.
+        delete_source: Whether the source is to be removed after completion.
+        request: ``cancel`` or ``pause`` asked of a running task, else empty.
+        owner: Who holds the lease, else empty.
+        epoch: Counts claims; writes of an older epoch are refused.
+    """
+
+    id: str
+    state: TaskState
+    backend: str
+    identity: Identity
+    group: str
+    artifacts: tuple[ArtifactRecord, ...]
+    metadata: Mapping[str, Any]
+    created_at: float
+    updated_at: float
+    sequence: int = 0
+    nonce: str = ""
+    token: SealedToken | None = None
+    abilities: Abilities | None = None
+    part_size: int = 0
+    committing: bool = False
+    attempts: int = 0
+    suspicion: int = 0
+    restarts: int = 0
+    not_before: float | None = None
+    slow_lane: bool = False
+    acknowledged: int = 0
+    high_water: int = 0
+    error: ErrorRecord | None = None
+    disposal: Disposal = Disposal.KEPT
+    disposal_path: str = ""
+    delete_source: bool = False
+    request: str = ""
+    owner: str = ""
+    epoch: int = 0
+
+    @property
+    def item_id(self) -> str:
+        """See :class:`haulier.models.Identity`."""
+        return self.identity.item_id
+
+    @property
+    def media(self) -> ArtifactRecord:
+        """The media file."""
+        return self.artifacts[0]
+
+    @property
+    def sidecar_path(self) -> str:
+        """Canonical path of the sidecar, empty when there is none."""
+        return self.artifacts[1].path if len(self.artifacts) > 1 else ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all artifacts."""
+        return sum(artifact.size for artifact in self.artifacts)
+
+    def snapshot(self) -> Task:
+        """What hosts get to see."""
+        return Task(
+            id=self.id,
+            state=self.state,
+            backend=self.backend,
+            item_id=self.item_id,
+            group=self.group,
+            path=self.media.path,
+            sidecar=self.sidecar_path or None,
+            key=self.media.key,
+            size=self.size,
+            acknowledged=self.acknowledged,
+            attempts=self.attempts,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+            not_before=self.not_before,
+            error=self.error,
+            disposal=self.disposal,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PartRow:
+    """An acknowledged range: its SHA-256 as read here, its tag at the destination."""
+
+    artifact: int
+    number: int
+    offset: int
+    size: int
+    sha256: str
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendRow:
+    """How a backend stands.
+
+    Attributes:
+        name: Its configured name.
+        suspended: Why it waits, or None.
+        since: When the suspension began.
+        probe_at: When it is asked next.
+        interval: Seconds between the present probes.
+        error: What led to the suspension.
+        fingerprint: Keyed hash of the options at suspension; other options end a suspension for credentials.
+        failing: Tasks that failed in a row with no success between, oldest first.
+        trial: Whether a suspension ended and nothing succeeded since: other items go first.
+    """
+
+    name: str
+    suspended: SuspensionReason | None = None
+    since: float | None = None
+    probe_at: float | None = None
+    interval: float = 0.0
+    error: ErrorRecord | None = None
+    fingerprint: str = ""
+    failing: tuple[str, ...] = ()
+    trial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerRow:
+    """A manager that holds leases; it is dead when nobody holds its lock file."""
+
+    id: str
+    lock_path: str
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """Which tasks to list, in order of submission.
+
+    Attributes:
+        states: Any of these; empty for all.
+        backend: Of this backend; empty for all.
+        after: Only with a greater sequence; for paging.
+        limit: At most so many; None for all.
+        disposal: Only with this disposal.
+        group: Only of this group.
+        newest_first: Reverse order (``after`` then means a lesser sequence, 0 from the end).
+    """
+
+    states: frozenset[TaskState] = field(default_factory=frozenset)
+    backend: str = ""
+    after: int = 0
+    limit: int | None = None
+    disposal: Disposal | None = None
+    group: str = ""
+    newest_first: bool = False
+
+
+class Transaction(Protocol):
+    """Reads and writes of one transaction. Used by one thread, and not after the function it was given to returns."""
+
+    # tasks
+    def insert_task(self, row: TaskRow) -> TaskRow:
+        """Add a task; the result carries its sequence. (item id, backend) must be free."""
+
+    def task(self, task_id: str) -> TaskRow | None: ...
+
+    def find_item(self, item_id: str, backend: str) -> TaskRow | None:
+        """The task of this item, its identity outliving its cleanup."""
+
+    def update_task(self, task_id: str, **changes: Any) -> TaskRow:
+        """Change members of a row; ``identity`` and ``artifacts`` may be among them."""
+
+    def delete_task(self, task_id: str) -> None:
+        """Forget the row and its parts; the item's receipt stays."""
+
+    def tasks(self, query: TaskFilter) -> Sequence[TaskRow]: ...
+
+    def ready(self, backend: str, now: float, limit: int) -> Sequence[TaskRow]:
+        """Claimable tasks of a backend, best first.
+
+        Order: unsuspected before suspected; retries that are due, then queued by submission, then the slow lane.
+        """
+
+    def next_time(self, backends: Iterable[str]) -> float | None:
+        """The earliest ``not_before`` among waiting tasks of these backends."""
+
+    def uploading(self, backend: str) -> Sequence[TaskRow]:
+        """Tasks of a backend that are leased now."""
+
+    def sidecar_users(self, path: str) -> Sequence[TaskRow]:
+        """Tasks that name this sidecar path."""
+
+    def wake_slow_lane(self, backend: str, now: float) -> None:
+        """Make the failed tasks of a backend's slow lane due."""
+
+    def counts(self) -> Mapping[TaskState, int]:
+        """Tasks by state, every state present; costs the same for any number of tasks."""
+
+    # parts
+    def parts(self, task_id: str) -> Sequence[PartRow]: ...
+
+    def put_parts(self, task_id: str, rows: Iterable[PartRow]) -> None: ...
+
+    def clear_parts(self, task_id: str) -> None: ...
+
+    # attempts
+    def add_attempt(self, task_id: str, epoch: int, owner: str, started_at: float) -> None: ...
+
+    def end_attempt(
+        self, task_id: str, epoch: int, ended_at: float, outcome: str, error: ErrorRecord | None
+    ) -> None: ...
+
+    # events and receipts
+    def add_event(self, event: Event) -> Event:
+        """Append; the result carries its sequence."""
+
+    def events(self, since: int, limit: int) -> Sequence[Event]:
+        """Events with a greater sequence, oldest first."""
+
+    def last_receipt(self) -> Receipt | None:
+        """The head of the chain."""
+
+    def add_receipt(self, receipt: Receipt) -> None: ...
+
+    def receipt(self, task_id: str) -> Receipt | None: ...
+
+    def receipts(self, after: int, limit: int | None) -> Sequence[Receipt]:
+        """Receipts with a greater number, oldest first."""
+
+    # backends and owners
+    def backend(self, name: str) -> BackendRow:
+        """The row, or a fresh one."""
+
+    def backends(self) -> Sequence[BackendRow]: ...
+
+    def put_backend(self, row: BackendRow) -> None: ...
+
+    def owners(self) -> Sequence[OwnerRow]: ...
+
+    def put_owner(self, row: OwnerRow) -> None: ...
+
+    def delete_owner(self, owner_id: str) -> None: ...
+
+    def meta(self, name: str) -> str | None: ...
+
+    def put_meta(self, name: str, value: str) -> None: ...
+
+
+class Journal(Protocol):
+    """The durable record. Thread-safe."""
+
+    def write(self, change: Callable[[Transaction], T], *, durable: bool = True) -> T:
+        """Run ``change`` in a transaction of its own or share one with other threads' changes.
+
+        Whatever it raises undoes its own writes alone and is raised here. When this returns and ``durable`` is true the
+        change survives a power cut; else it survives a kill of the process.
+
+        Raises:
+            JournalUnavailableError: It cannot be written now.
+            JournalDamagedError: Its bytes are not a sound database.
+        """
+
+    def read(self, query: Callable[[Transaction], T]) -> T:
+        """Run ``query`` against one consistent state. It must not write."""
+
+    def check(self) -> Sequence[str]:
+        """Look at every page; the findings, none when all is sound."""
+
+    def backup(self, target: Path) -> None:
+        """Write a consistent copy while work goes on."""
+
+    def close(self) -> None:
+        """Release everything. No call follows."""

@@ -1,0 +1,194 @@
+"""How rows are written as columns: JSON for what is never searched, plain columns for what is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from haulier.backends.api import Abilities, CommitMode, IfAbsent, PartsMode, ResumeMode
+from haulier.journal.api import BackendRow, SealedToken, TaskRow
+from haulier.models import ArtifactRecord, Disposal, ErrorRecord, Identity, Proof, Role, SuspensionReason, TaskState
+
+__all__ = ["TASK_COLUMNS", "artifact_values", "decode_artifact", "decode_backend", "decode_error", "decode_task"]
+__all__ += ["encode_backend", "encode_error", "task_values"]
+
+TASK_COLUMNS = (
+    "id",
+    "state",
+    "backend",
+    "item_id",
+    "identity",
+    "group_id",
+    "metadata",
+    "created_at",
+    "updated_at",
+    "nonce",
+    "token",
+    "token_secret",
+    "abilities",
+    "part_size",
+    "committing",
+    "attempts",
+    "suspicion",
+    "restarts",
+    "not_before",
+    "slow_lane",
+    "acknowledged",
+    "high_water",
+    "error",
+    "disposal",
+    "disposal_path",
+    "delete_source",
+    "request",
+    "owner",
+    "epoch",
+)
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def encode_error(error: ErrorRecord | None) -> str | None:
+    """An error as JSON, None for none."""
+    return None if error is None else _dump(error.to_dict())
+
+
+def decode_error(text: str | None) -> ErrorRecord | None:
+    """The inverse of :func:`encode_error`."""
+    return None if text is None else ErrorRecord(**json.loads(text))
+
+
+def _encode_abilities(abilities: Abilities | None) -> str | None:
+    if abilities is None:
+        return None
+    plain = {
+        name: sorted(value) if isinstance(value, frozenset) else value for name, value in asdict(abilities).items()
+    }
+    return _dump(plain)
+
+
+def _decode_abilities(text: str | None) -> Abilities | None:
+    if text is None:
+        return None
+    data = json.loads(text)
+    return Abilities(
+        parts=PartsMode(data["parts"]),
+        resume=ResumeMode(data["resume"]),
+        commit=CommitMode(data["commit"]),
+        if_absent=IfAbsent(data["if_absent"]),
+        part_digests=frozenset(data["part_digests"]),
+        whole_digests=frozenset(data["whole_digests"]),
+        proof=Proof(data["proof"]),
+        sidecar_first=data["sidecar_first"],
+        case_folding=data["case_folding"],
+        optional=frozenset(data["optional"]),
+    )
+
+
+def _encode_token(token: SealedToken | None) -> str | None:
+    return None if token is None else _dump({"public": dict(token.public), "expires_at": token.expires_at})
+
+
+def _decode_token(text: str | None, secret: bytes) -> SealedToken | None:
+    if text is None:
+        return None
+    data = json.loads(text)
+    return SealedToken(data["public"], bytes(secret), data["expires_at"])
+
+
+_ENCODERS: dict[str, Any] = {
+    "identity": lambda value: {"identity": _dump(asdict(value)), "item_id": value.item_id},
+    "group": lambda value: {"group_id": value},
+    "metadata": lambda value: {"metadata": _dump(dict(value))},
+    "token": lambda value: {"token": _encode_token(value), "token_secret": b"" if value is None else value.secret},
+    "abilities": lambda value: {"abilities": _encode_abilities(value)},
+    "error": lambda value: {"error": encode_error(value)},
+    "state": lambda value: {"state": str(value)},
+    "disposal": lambda value: {"disposal": str(value)},
+}
+
+
+def task_values(changes: dict[str, Any]) -> dict[str, Any]:
+    """Column values for members of a :class:`~haulier.journal.api.TaskRow`, without ``artifacts`` and ``sequence``."""
+    values: dict[str, Any] = {}
+    for name, value in changes.items():
+        if name in {"artifacts", "sequence"}:
+            continue
+        encoder = _ENCODERS.get(name)
+        values.update(encoder(value) if encoder else {name: value})
+    return values
+
+
+def decode_task(row: tuple[Any, ...], artifacts: tuple[ArtifactRecord, ...]) -> TaskRow:
+    """A row of ``sequence`` and :data:`TASK_COLUMNS` as a task."""
+    column = dict(zip(("sequence", *TASK_COLUMNS), row, strict=True))
+    return TaskRow(
+        id=column["id"],
+        state=TaskState(column["state"]),
+        backend=column["backend"],
+        identity=Identity(**json.loads(column["identity"])),
+        group=column["group_id"],
+        artifacts=artifacts,
+        metadata=json.loads(column["metadata"]),
+        created_at=column["created_at"],
+        updated_at=column["updated_at"],
+        sequence=column["sequence"],
+        nonce=column["nonce"],
+        token=_decode_token(column["token"], column["token_secret"]),
+        abilities=_decode_abilities(column["abilities"]),
+        part_size=column["part_size"],
+        committing=bool(column["committing"]),
+        attempts=column["attempts"],
+        suspicion=column["suspicion"],
+        restarts=column["restarts"],
+        not_before=column["not_before"],
+        slow_lane=bool(column["slow_lane"]),
+        acknowledged=column["acknowledged"],
+        high_water=column["high_water"],
+        error=decode_error(column["error"]),
+        disposal=Disposal(column["disposal"]),
+        disposal_path=column["disposal_path"],
+        delete_source=bool(column["delete_source"]),
+        request=column["request"],
+        owner=column["owner"],
+        epoch=column["epoch"],
+    )
+
+
+def artifact_values(task_id: str, artifact: ArtifactRecord) -> tuple[Any, ...]:
+    """Column values of an artifact, in the order of the schema."""
+    return (
+        task_id,
+        artifact.index,
+        str(artifact.role),
+        artifact.name,
+        artifact.path,
+        artifact.size,
+        artifact.mtime_ns,
+        artifact.file_id,
+        artifact.key,
+        artifact.content_type,
+        artifact.content,
+    )
+
+
+def decode_artifact(row: tuple[Any, ...]) -> ArtifactRecord:
+    """The inverse of :func:`artifact_values`, without the task's id."""
+    index, role, name, path, size, mtime_ns, file_id, key, content_type, content = row
+    return ArtifactRecord(index, Role(role), name, path, size, mtime_ns, file_id, key, content_type, content)
+
+
+def encode_backend(row: BackendRow) -> str:
+    """A backend's row as JSON."""
+    return _dump(asdict(row))
+
+
+def decode_backend(text: str) -> BackendRow:
+    """The inverse of :func:`encode_backend`."""
+    data = json.loads(text)
+    data["failing"] = tuple(data["failing"])
+    data["error"] = None if data["error"] is None else ErrorRecord(**data["error"])
+    data["suspended"] = None if data["suspended"] is None else SuspensionReason(data["suspended"])
+    return BackendRow(**data)

@@ -1,0 +1,415 @@
+"""The public face: :class:`UploadManager`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+from haulier.errors import (
+    ConfigError,
+    HaulierError,
+    InputError,
+    JournalError,
+    TaskNotFoundError,
+    WaitTimeoutError,
+    error_from_code,
+)
+from haulier.journal.api import TaskFilter
+from haulier.models import BackendStatus, ManagerStatus, Task, TaskState
+from haulier.service.intake import Submission
+from haulier.service.parts import Ports, Service, open_service
+from haulier.service.workers import Waker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from types import TracebackType
+
+    from haulier.config.models import Config
+    from haulier.discovery.scan import ScanResult
+    from haulier.events import Event
+    from haulier.models import Receipt
+
+__all__ = ["UploadManager"]
+
+log = logging.getLogger("haulier.manager")
+
+StrPath = str | os.PathLike[str]
+
+
+class UploadManager:
+    """Takes files, brings them to storage, and keeps the proof.
+
+    ::
+
+        with UploadManager.open("haulier.toml") as uploads:
+            task = uploads.submit("session.mp4", sidecar="session.json")  # on disk when this returns
+            receipt = uploads.wait(task, timeout=600)  # raises the task's error
+            print(receipt.location, receipt.sha256, receipt.proof)
+
+    Making one does no I/O. Every method may be called from any thread. Results are frozen snapshots. Threads are daemon
+    threads: leaving the program without :meth:`close` loses nothing but the parts in flight.
+
+    Args:
+        config: See :func:`haulier.config.layers.load_config`.
+        plugins: Plugin modules or objects besides the installed ones.
+        ports: Clock, files, threads; for tests.
+    """
+
+    def __init__(self, config: Config, *, plugins: Sequence[object] = (), ports: Ports | None = None) -> None:
+        self.config = config
+        self._plugins = list(plugins)
+        self._ports = ports or Ports()
+        self._service: Service | None = None
+        self._opening = threading.Lock()
+        self._waker = Waker()
+        self._threads: list[threading.Thread] = []
+        self._running = False
+        self._closed = False
+
+    @classmethod
+    def open(cls, config: StrPath | Mapping[str, Any] | None = None, **options: Any) -> Self:
+        """Load a configuration and make a manager of it; ``options`` go to the constructor.
+
+        Args:
+            config: A file, a mapping of the same shape, or None to look for a file.
+            **options: See the class.
+
+        Raises:
+            ConfigError: The configuration is wrong or missing.
+        """
+        from haulier.config.layers import load_config
+        from haulier.service.parts import plugin_host
+
+        plugins = options.get("plugins", ())
+        loaded = load_config(config, readers=lambda: plugin_host(None, plugins).config_readers())
+        return cls(loaded, **options)
+
+    # -- life --------------------------------------------------------------------------------------------------
+
+    @property
+    def service(self) -> Service:
+        """The parts this manager is made of; opens the journal at the first call.
+
+        Raises:
+            StateFolderError: The state folder cannot be used.
+            JournalError: The journal cannot be used.
+        """
+        with self._opening:
+            if self._closed:
+                raise HaulierError("the manager is closed")
+            if self._service is None:
+                self._service = open_service(self.config, self._plugins, self._ports, self._waker)
+            return self._service
+
+    def start(self) -> None:
+        """Start uploading in the background. A second call does nothing.
+
+        Raises:
+            ConfigError: The chosen backend cannot be made.
+            JournalError: The journal cannot be used.
+        """
+        service = self.service
+        if self._running or not self.config.upload.enabled:
+            return
+        self._running = True
+        service.upkeep.bury_the_dead()
+        service.upkeep.greet()
+        self._spawn("haulier-upkeep", self._keep_up)
+        for number in range(self.config.upload.max_concurrent_uploads):
+            self._spawn(f"haulier-worker-{number}", self._work)
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Stop within ``timeout`` seconds. Work in flight keeps its sessions and goes on at the next start."""
+        with self._opening:
+            if self._closed:
+                return
+            self._closed = True
+            service = self._service
+        self._running = False
+        if service is None:
+            return
+        deadline = self._ports.clock.monotonic() + timeout
+        service.workers.stop()
+        self._waker.wake()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - self._ports.clock.monotonic()))
+        service.close(max(0.0, deadline - self._ports.clock.monotonic()), idle=not any(map(_alive, self._threads)))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _spawn(self, name: str, target: Callable[[], None]) -> None:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _work(self) -> None:
+        service = self.service
+        while self._running:
+            turn = self._waker.turn()
+            try:
+                worked = service.upkeep.journal_error is None and service.workers.work_once()
+            except JournalError as error:
+                service.upkeep.note_journal_error(error)
+                worked = False
+            except Exception:  # a defect must not cost a worker: the claim is released when its owner is seen dead
+                log.exception("a worker stumbled")
+                worked = False
+            if worked:
+                self._waker.wake()
+            elif self._running:
+                self._waker.wait(turn, self._idle_seconds(service))
+
+    def _idle_seconds(self, service: Service) -> float:
+        """Until the next retry is due, at most a second: other processes' submits are not signalled."""
+        with suppress(JournalError):
+            due = service.journal.read(lambda tx: tx.next_time(service.destinations.names))
+            if due is not None:
+                return min(1.0, max(0.02, due - self._ports.clock.now()))
+        return 1.0
+
+    def _keep_up(self) -> None:
+        service = self.service
+        while self._running:
+            turn = self._waker.turn()
+            before = service.suspended()
+            try:
+                service.upkeep.step()
+            except Exception:  # the upkeep must go on
+                log.exception("the upkeep stumbled")
+            if service.suspended() != before:
+                self._waker.wake()
+            self._waker.wait(turn, 0.25)
+
+    # -- tasks -------------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        path: StrPath,
+        *,
+        sidecar: StrPath | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        backend: str | None = None,
+    ) -> Task:
+        """Queue a file. When this returns the task survives a kill, an exit and a power cut; the file stays yours.
+
+        Submitting an unchanged file again gives the same task. May be called before :meth:`start`.
+
+        Args:
+            path: The media file.
+            sidecar: Its metadata file, if any.
+            metadata: A JSON object to go with it.
+            backend: Name of a configured backend; None for ``upload.backend``.
+
+        Raises:
+            InputError: A file is missing, a folder or unreadable; the sidecar or metadata is broken.
+            UnknownBackendError: No such backend.
+            JournalError: It could not be written down; nothing was queued.
+        """
+        service = self.service
+        name = self._backend_name(backend)
+        service.destinations.get(name)
+        (taken,) = service.intake.take([Submission(path, name, sidecar, metadata or {})])
+        self._waker.wake()
+        return taken.row.snapshot()
+
+    def scan(
+        self, folder: StrPath, *, max_age_days: float | None = None, backend: str | None = None, settled: bool = False
+    ) -> tuple[list[Task], ScanResult]:
+        """Queue what lies in a folder, once, whatever its age unless ``max_age_days`` is given.
+
+        Args:
+            folder: The folder.
+            max_age_days: Leave older files alone.
+            backend: Name of a configured backend.
+            settled: Take files at once instead of waiting until they stood still.
+
+        Returns:
+            The tasks of everything that was taken (also those known before), and what was found.
+
+        Raises:
+            InputError: The folder cannot be listed.
+            JournalError: It could not be written down.
+        """
+        service = self.service
+        name = self._backend_name(backend)
+        service.destinations.get(name)
+        result = service.look(folder, max_age_days=max_age_days, settled=settled)
+        if result.unreachable is not None:
+            raise InputError(f"the folder cannot be listed ({result.unreachable})", where=os.fspath(folder))
+        taken = service.take_candidates(result, name)
+        self._waker.wake()
+        return [one.row.snapshot() for one in taken], result
+
+    def wait(self, task: Task | str, timeout: float | None = None) -> Receipt:
+        """Wait until a task is completed.
+
+        Args:
+            task: A task or its id.
+            timeout: Seconds; None waits for ever.
+
+        Returns:
+            Its receipt.
+
+        Raises:
+            WaitTimeoutError: It is not done by then; it goes on.
+            CancelledError: It was cancelled.
+            HaulierError: Its own error when it failed.
+            TaskNotFoundError: No such task.
+        """
+        task_id = task if isinstance(task, str) else task.id
+        deadline = None if timeout is None else self._ports.clock.monotonic() + timeout
+        while True:
+            turn = self._waker.turn()
+            now = self.task(task_id)
+            if now.state is TaskState.COMPLETED:
+                receipt = self.receipt(task_id)
+                if receipt is not None:
+                    return receipt
+            if now.state in {TaskState.FAILED, TaskState.CANCELLED}:
+                raise _task_error(now)
+            left = 0.5 if deadline is None else min(0.5, deadline - self._ports.clock.monotonic())
+            if left <= 0:
+                raise WaitTimeoutError(f"the task is {now.state} after {timeout} s", where=task_id)
+            self._waker.wait(turn, left)
+
+    def task(self, task_id: str) -> Task:
+        """A snapshot of a task.
+
+        Raises:
+            TaskNotFoundError: No such task.
+        """
+        row = self.service.journal.read(lambda tx: tx.task(task_id))
+        if row is None:
+            raise TaskNotFoundError("no task has this id", where=task_id)
+        return row.snapshot()
+
+    def tasks(
+        self,
+        *,
+        states: Iterable[TaskState] = (),
+        backend: str = "",
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> list[Task]:
+        """Snapshots of tasks in order of submission."""
+        query = TaskFilter(frozenset(states), backend, limit=limit, newest_first=newest_first)
+        return [row.snapshot() for row in self.service.journal.read(lambda tx: tx.tasks(query))]
+
+    def status(self) -> ManagerStatus:
+        """A summary; costs the same for any number of tasks."""
+        service = self.service
+        counts, rows = service.journal.read(lambda tx: (tx.counts(), {row.name: row for row in tx.backends()}))
+        names = [*service.destinations.names, *(name for name in rows if name not in service.destinations.names)]
+        backends = tuple(
+            BackendStatus(
+                name,
+                service.destinations.type_of(name),
+                rows[name].suspended if name in rows else None,
+                rows[name].since if name in rows else None,
+                rows[name].probe_at if name in rows else None,
+                rows[name].error if name in rows else None,
+            )
+            for name in names
+        )
+        error = service.upkeep.journal_error
+        return ManagerStatus(counts, backends, self._running, str(error) if error else None, service.problems())
+
+    def receipt(self, task_id: str) -> Receipt | None:
+        """The receipt of a task, None before it is completed."""
+        return self.service.journal.read(lambda tx: tx.receipt(task_id))
+
+    def receipts(self, *, after: int = 0, limit: int | None = None) -> list[Receipt]:
+        """Receipts with a greater number than ``after``, oldest first."""
+        return list(self.service.journal.read(lambda tx: tx.receipts(after, limit)))
+
+    # -- operators ---------------------------------------------------------------------------------------------
+
+    def retry(self, *task_ids: str) -> list[str]:
+        """Queue failed, waiting or (by id) cancelled tasks again; none named means all that failed or wait."""
+        return self._operate("retry", task_ids)
+
+    def cancel(self, *task_ids: str) -> list[str]:
+        """Give tasks up, at any time; their sources are kept. None named means all that have not ended."""
+        return self._operate("cancel", task_ids)
+
+    def pause(self, *task_ids: str) -> list[str]:
+        """Let tasks wait for :meth:`resume`, keeping what was sent. None named means all that have not ended."""
+        return self._operate("pause", task_ids)
+
+    def resume(self, *task_ids: str) -> list[str]:
+        """Queue paused tasks again; none named means all of them, and ends every suspension of a backend."""
+        resumed = self._operate("resume", task_ids)
+        if not task_ids:
+            self.service.operations.resume_backends(self.service.destinations.names)
+            self._waker.wake()
+        return resumed
+
+    def _operate(self, action: str, task_ids: tuple[str, ...]) -> list[str]:
+        done = self.service.operations.apply(action, task_ids or None)
+        if action in {"cancel", "pause"}:
+            for task_id in done:
+                self.service.workers.interrupt(task_id, action)
+        self._waker.wake()
+        return done
+
+    # -- events and plugins ------------------------------------------------------------------------------------
+
+    def events(self, since: int = 0, limit: int = 1000) -> list[Event]:
+        """Journalled events with a greater sequence, oldest first, from every process that shared this journal."""
+        return list(self.service.journal.read(lambda tx: tx.events(since, limit)))
+
+    def subscribe(self, listener: Callable[[Event], None], kinds: Iterable[str] | None = None) -> Callable[[], None]:
+        """Have ``listener`` called on a thread of its own with what happens in this process; the result ends that."""
+        return self.service.notifier.subscribe(listener, kinds)
+
+    def event_queue(self, maxsize: int = 1000) -> Any:
+        """A queue to pull events from, for hosts with a loop of their own (Tk: ``after``)."""
+        return self.service.notifier.queue(maxsize)
+
+    def register(self, plugin: object) -> None:
+        """Add a plugin (a module or object with hook implementations), or a ready-made backend.
+
+        Raises:
+            PluginError: It is refused; the message says why.
+        """
+        from haulier.backends.api import Backend
+
+        if isinstance(plugin, Backend):
+            self.service.destinations.add(plugin)
+        elif self._service is None:
+            self._plugins.append(plugin)
+        else:
+            self.service.host.register(plugin)
+            self.service.notifier.refresh()
+
+    def _backend_name(self, backend: str | None) -> str:
+        name = backend or self.config.upload.backend
+        if not name:
+            known = ", ".join(self.config.backends) or "none"
+            raise ConfigError(
+                f"no backend was chosen (configured: {known})",
+                where="upload.backend",
+                advice="Set upload.backend, or name one with --backend",
+            )
+        return name
+
+
+def _alive(thread: threading.Thread) -> bool:
+    return thread.is_alive() and thread is not threading.current_thread()
+
+
+def _task_error(task: Task) -> HaulierError:
+    if task.error is None:
+        return error_from_code("cancelled", f"the task is {task.state}", where=task.path)
+    return error_from_code(task.error.code, task.error.what, where=task.error.where, advice=task.error.advice)

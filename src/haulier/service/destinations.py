@@ -1,0 +1,130 @@
+"""The configured backends of a manager: made when first needed, from the plugin that registered their type."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from haulier.backends.api import API_LEVEL, Backend, PutBackend
+from haulier.errors import PluginError, UnknownBackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from haulier.config.models import BackendConfig
+
+__all__ = ["Destinations"]
+
+
+class Destinations:
+    """Backends by configured name. Thread-safe.
+
+    Args:
+        tables: The configured backends.
+        find_class: Gives the class of a backend type; raises UnknownBackendError.
+        environ: For secrets given by reference.
+        base_dir: Folder that relative paths in options refer to.
+        fingerprint_key: Key for :meth:`fingerprint`.
+        warn: Gets a sentence for each thing the user should know.
+        wrap: Wraps each backend under the name ``backend`` before it is used.
+    """
+
+    def __init__(
+        self,
+        tables: Mapping[str, BackendConfig],
+        *,
+        find_class: Callable[[str], type[Any]],
+        environ: Mapping[str, str],
+        base_dir: Path | None,
+        fingerprint_key: bytes,
+        warn: Callable[[str], None],
+        wrap: Callable[[str, Any], Any],
+    ) -> None:
+        self._tables = dict(tables)
+        self._find_class = find_class
+        self._environ = environ
+        self._base_dir = base_dir
+        self._fingerprint_key = fingerprint_key
+        self._warn = warn
+        self._wrap = wrap
+        self._made: dict[str, Backend] = {}
+        self._fingerprints: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The configured names, in the order of the configuration."""
+        return tuple(self._tables)
+
+    def type_of(self, name: str) -> str:
+        """The type of a configured backend, empty when there is none of this name."""
+        table = self._tables.get(name)
+        return table.type if table else ""
+
+    def add(self, backend: Backend) -> None:
+        """Add one that a host made itself."""
+        with self._lock:
+            self._made[backend.name] = backend
+            self._tables.setdefault(backend.name, _table(backend))
+
+    def get(self, name: str) -> Backend:
+        """The backend of this name.
+
+        Raises:
+            UnknownBackendError: None is configured, or its type is unknown.
+            ConfigError: Its options are wrong.
+            PluginError: Its class was written for another contract, or cannot be made.
+        """
+        with self._lock:
+            made = self._made.get(name)
+            if made is None:
+                made = self._made[name] = self._make(name)
+            return made
+
+    def fingerprint(self, name: str) -> str:
+        """Keyed hash of a backend's options: other credentials give another one."""
+        self.get(name)
+        return self._fingerprints.get(name, "")
+
+    def close(self) -> None:
+        """Close those that were made."""
+        with self._lock:
+            for backend in self._made.values():
+                backend.close()
+            self._made.clear()
+
+    def _make(self, name: str) -> Backend:
+        from haulier.config.options import build_options, options_fingerprint
+
+        table = self._tables.get(name)
+        if table is None:
+            known = ", ".join(self._tables) or "none"
+            raise UnknownBackendError(f"no backend {name!r} is configured (configured: {known})", where="backends")
+        backend_class = self._find_class(table.type)
+        if backend_class.api_level != API_LEVEL:
+            raise PluginError(
+                f"the backend type {table.type!r} was written for contract level {backend_class.api_level}, "
+                f"this Haulier has {API_LEVEL}",
+                where=f"backends.{name}",
+            )
+        options, warnings = build_options(backend_class, table, environ=self._environ, base_dir=self._base_dir)
+        for warning in warnings:
+            self._warn(warning)
+        self._fingerprints[name] = options_fingerprint(options, self._fingerprint_key)
+        made: Backend = self._wrap("backend", _backend_class(backend_class)(name, options))
+        return made
+
+
+def _backend_class(found: type[Backend | PutBackend]) -> type[Backend]:
+    if issubclass(found, PutBackend):
+        from haulier.backends.put import adapt
+
+        return adapt(found)
+    return found
+
+
+def _table(backend: Backend) -> BackendConfig:
+    from haulier.config.models import BackendConfig
+
+    return BackendConfig(backend.name, backend.type)

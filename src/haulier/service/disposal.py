@@ -1,0 +1,188 @@
+"""Letting go of sources: renamed to a private name, compared there, deleted; whatever happens in between is finished.
+
+A source goes only after its receipt, and only if it still is what the receipt is about. What differs is given its name
+back, never over another file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from typing import TYPE_CHECKING
+
+from haulier.journal.api import TaskFilter
+from haulier.models import Disposal, TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from haulier.clock import Clock
+    from haulier.events import Event
+    from haulier.files import Files
+    from haulier.journal.api import TaskRow, Transaction
+    from haulier.models import Receipt
+    from haulier.transfer.ledger import Ledger
+
+__all__ = ["Disposer"]
+
+log = logging.getLogger("haulier.manager")
+
+BATCH = 100
+BLOCK = 1024 * 1024
+SIDECARS = "sidecars_pending"
+_DONE = frozenset({TaskState.COMPLETED, TaskState.CANCELLED})
+
+
+class Disposer:
+    """Carries out the obligation ``disposal = pending``. Used by one thread at a time.
+
+    Args:
+        ledger: Journal and rules.
+        files: Operating system.
+        clock: Wall time.
+        sidecar_grace: Seconds after its newest segment for which a sidecar is kept.
+        has_unqueued_media: Whether a media file pairs with this sidecar that no task names; True when unsure.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        files: Files,
+        clock: Clock,
+        sidecar_grace: float,
+        has_unqueued_media: Callable[[str], bool],
+    ) -> None:
+        self.ledger = ledger
+        self.files = files
+        self.clock = clock
+        self.sidecar_grace = sidecar_grace
+        self.has_unqueued_media = has_unqueued_media
+
+    def step(self) -> int:
+        """Dispose of what is due; how many sources were settled."""
+        pending = self.ledger.journal.read(
+            lambda tx: [
+                (row, tx.receipt(row.id)) for row in tx.tasks(TaskFilter(disposal=Disposal.PENDING, limit=BATCH))
+            ]
+        )
+        settled = 0
+        for row, receipt in pending:
+            if receipt is not None and row.state is TaskState.COMPLETED:
+                settled += self._dispose(row, receipt)
+        self._dispose_sidecars()
+        return settled
+
+    # -- media -------------------------------------------------------------------------------------------------
+
+    def _dispose(self, row: TaskRow, receipt: Receipt) -> bool:
+        path = row.media.path
+        private = row.disposal_path or self.files.private_name(path, row.id[-12:])
+        if not row.disposal_path:
+            self._note(row, disposal_path=private)
+        try:
+            self._take_aside(path, private)
+            if not self._exists(private):
+                self._settle(row, Disposal.REMOVED)  # somebody else removed it, or we did before a crash
+                return True
+            if self._is_what_was_sent(row, receipt, private):
+                self.files.remove(private)
+                self.files.fsync_folder(_folder(private))
+                self._settle(row, Disposal.REMOVED)
+            else:
+                self._give_back(row, private)
+        except OSError as error:
+            log.warning("%s cannot be removed yet: %s", path, error)
+            return False
+        return True
+
+    def _take_aside(self, path: str, private: str) -> None:
+        if self._exists(private) or not self._exists(path):
+            return
+        self.files.rename_no_replace(path, private)
+        self.files.fsync_folder(_folder(private))
+
+    def _is_what_was_sent(self, row: TaskRow, receipt: Receipt, private: str) -> bool:
+        media = row.media
+        with self.files.open_source(private) as handle:
+            now = self.files.identity_of_handle(handle, row.identity.source_id)
+            if (now.size, now.mtime_ns, now.file_id) != (media.size, media.mtime_ns, media.file_id):
+                return False
+            digest = hashlib.sha256()
+            block = memoryview(bytearray(BLOCK))
+            offset = 0
+            while count := handle.readinto_at(offset, block):
+                digest.update(block[:count])
+                offset += count
+        return digest.hexdigest() == receipt.sha256
+
+    def _give_back(self, row: TaskRow, private: str) -> None:
+        try:
+            self.files.rename_no_replace(private, row.media.path)
+        except FileExistsError:
+            log.exception("%s has other content by now; the earlier one is kept as %s", row.media.path, private)
+        else:
+            self.files.fsync_folder(_folder(private))
+        log.warning("%s changed after it was uploaded and is kept", row.media.path)
+        self._settle(row, Disposal.KEPT_CHANGED)
+
+    def _settle(self, row: TaskRow, disposal: Disposal) -> None:
+        def change(tx: Transaction, _: list[Event]) -> None:
+            tx.update_task(row.id, disposal=disposal)
+            if disposal is Disposal.REMOVED and row.sidecar_path:
+                _put_sidecars(tx, _sidecars(tx) | {row.sidecar_path})
+
+        self.ledger.change(change)
+
+    def _note(self, row: TaskRow, *, disposal_path: str) -> None:
+        self.ledger.journal.write(lambda tx: tx.update_task(row.id, disposal_path=disposal_path))
+
+    def _exists(self, path: str) -> bool:
+        return self.files.exists(path)
+
+    # -- sidecars ----------------------------------------------------------------------------------------------
+
+    def _dispose_sidecars(self) -> None:
+        for path in sorted(self.ledger.journal.read(_sidecars)):
+            try:
+                if self._sidecar_is_due(path):
+                    self._remove_sidecar(path)
+            except OSError as error:
+                log.warning("%s cannot be removed yet: %s", path, error)
+
+    def _sidecar_is_due(self, path: str) -> bool:
+        users = self.ledger.journal.read(lambda tx: tx.sidecar_users(path))
+        if any(row.state not in _DONE or row.disposal is Disposal.PENDING for row in users):
+            return False
+        newest = max((row.identity.mtime_ns / 1e9 for row in users), default=0.0)
+        if self.clock.now() < newest + self.sidecar_grace:
+            return False
+        return not self.has_unqueued_media(path)
+
+    def _remove_sidecar(self, path: str) -> None:
+        users = self.ledger.journal.read(lambda tx: tx.sidecar_users(path))
+        copies = {row.artifacts[1].content for row in users if row.state is TaskState.COMPLETED}
+        kept_back = any(row.disposal is not Disposal.REMOVED for row in users)
+        if not kept_back and self._exists(path):
+            limit = max((len(copy) for copy in copies if copy is not None), default=0)
+            if self.files.read_bytes(path, limit + 1) in copies:
+                self.files.remove(path)
+                self.files.fsync_folder(_folder(path))
+            else:
+                log.warning("%s changed after it was uploaded and is kept", path)
+        self.ledger.journal.write(lambda tx: _put_sidecars(tx, _sidecars(tx) - {path}))
+
+
+def _folder(path: str) -> str:
+    from os.path import dirname
+
+    return dirname(path)
+
+
+def _sidecars(tx: Transaction) -> frozenset[str]:
+    return frozenset(json.loads(tx.meta(SIDECARS) or "[]"))
+
+
+def _put_sidecars(tx: Transaction, paths: frozenset[str]) -> None:
+    tx.put_meta(SIDECARS, json.dumps(sorted(paths)))

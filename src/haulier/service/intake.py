@@ -1,0 +1,226 @@
+"""Taking a file in: from a path to a row of the journal that needs nothing else to be uploaded."""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from haulier import events
+from haulier.errors import InputError, PluginError
+from haulier.journal.api import TaskRow
+from haulier.models import ArtifactRecord, Role, TaskState
+from haulier.service.keys import key_from_template, safe_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from haulier.clock import Clock
+    from haulier.files import Files
+    from haulier.hooks.loading import Decision
+    from haulier.journal.api import Transaction
+    from haulier.models import Identity
+    from haulier.transfer.ledger import Ledger
+
+__all__ = ["Intake", "Submission", "Taken"]
+
+SIDECAR_COPY_LIMIT = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What is to be uploaded. ``identity`` when a scan knows it already."""
+
+    path: str | os.PathLike[str]
+    backend: str
+    sidecar: str | os.PathLike[str] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    identity: Identity | None = None
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A row, and whether it is new."""
+
+    row: TaskRow
+    created: bool
+
+
+class Intake:
+    """Makes tasks. Thread-safe.
+
+    Args:
+        ledger: Where they go.
+        files: Operating system.
+        clock: Wall time.
+        source_id: This installation.
+        key_template: See the option ``upload.key_template``.
+        delete_source: Whether sources are to be removed after completion.
+        decide: Asks plugins, see :meth:`haulier.hooks.loading.PluginHost.decide`.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        files: Files,
+        clock: Clock,
+        source_id: str,
+        key_template: str,
+        delete_source: bool,
+        decide: Callable[..., Decision],
+    ) -> None:
+        self.ledger = ledger
+        self.files = files
+        self.clock = clock
+        self.source_id = source_id
+        self.key_template = key_template
+        self.delete_source = delete_source
+        self._decide = decide
+
+    def take(self, submissions: Sequence[Submission]) -> list[Taken]:
+        """Write tasks, one transaction for all: they are on disk when this returns. Known items give their own task.
+
+        Raises:
+            InputError: A file is missing, a folder, not readable; a sidecar or its metadata is broken.
+        """
+        rows = [self._row(submission) for submission in submissions]
+
+        def change(tx: Transaction, told: list[events.Event]) -> list[Taken]:
+            taken = []
+            for row in rows:
+                known = tx.find_item(row.item_id, row.backend)
+                if known is not None:
+                    taken.append(Taken(known, created=False))
+                    continue
+                inserted = tx.insert_task(row)
+                taken.append(Taken(inserted, created=True))
+                told.append(
+                    events.UploadQueued(backend=row.backend, task=row.id, filename=row.media.name, size=row.size)
+                )
+            return taken
+
+        return self.ledger.change(change)
+
+    def known(self, identities: Sequence[Identity], backend: str) -> list[bool]:
+        """Which of these items have a task already."""
+        return self.ledger.journal.read(
+            lambda tx: [tx.find_item(identity.item_id, backend) is not None for identity in identities]
+        )
+
+    def _row(self, submission: Submission) -> TaskRow:
+        identity = submission.identity or self._identity(submission.path)
+        name = PurePath(identity.path).name
+        key = self._key(identity, name, submission.backend)
+        media = ArtifactRecord(
+            0, Role.MEDIA, name, identity.path, identity.size, identity.mtime_ns, identity.file_id, key, _type_of(name)
+        )
+        artifacts = [media]
+        metadata = dict(submission.metadata)
+        if submission.sidecar is not None:
+            sidecar, content = self._sidecar(submission.sidecar, key)
+            artifacts.append(sidecar)
+            self._check_metadata(identity.path, content, submission.backend)
+        if metadata:
+            self._check_metadata(identity.path, metadata, submission.backend)
+        now = self.clock.now()
+        task_id = f"upload_{int(now)}_{secrets.token_hex(6)}"
+        return TaskRow(
+            id=task_id,
+            state=TaskState.QUEUED,
+            backend=submission.backend,
+            identity=identity,
+            group=submission.group or task_id,
+            artifacts=tuple(artifacts),
+            metadata=metadata,
+            created_at=now,
+            updated_at=now,
+            delete_source=self.delete_source,
+        )
+
+    def _identity(self, path: str | os.PathLike[str]) -> Identity:
+        canonical = self.files.canonical(path)
+        try:
+            return self.files.identity(canonical, self.source_id)
+        except OSError as error:
+            raise _input_error(canonical, error) from error
+
+    def _sidecar(self, path: str | os.PathLike[str], media_key: str) -> tuple[ArtifactRecord, Mapping[str, Any]]:
+        identity = self._identity(path)
+        name = PurePath(identity.path).name
+        content = self._sidecar_content(identity)
+        folder = media_key.rpartition("/")[0]
+        key = safe_key(f"{folder}/{name}")
+        record = ArtifactRecord(
+            1,
+            Role.SIDECAR,
+            name,
+            identity.path,
+            identity.size if content is None else len(content),
+            identity.mtime_ns,
+            identity.file_id,
+            key,
+            _type_of(name),
+            content,
+        )
+        return record, _json_object(identity.path, content)
+
+    def _sidecar_content(self, identity: Identity) -> bytes | None:
+        if identity.size > SIDECAR_COPY_LIMIT:
+            return None
+        try:
+            return self.files.read_bytes(identity.path, SIDECAR_COPY_LIMIT)
+        except OSError as error:
+            raise _input_error(identity.path, error) from error
+
+    def _check_metadata(self, path: str, metadata: Mapping[str, Any], backend: str) -> None:
+        if not metadata:
+            return
+        wrong = self._ask("validate_metadata", path=Path(path), metadata=metadata, backend=backend)
+        if wrong is not None:
+            raise InputError(f"the metadata was refused: {wrong}", where=path, advice="Correct the metadata")
+
+    def _ask(self, hook: str, **question: Any) -> Any:
+        decision = self._decide(hook, **question)
+        if decision.undecided is not None:
+            raise PluginError(f"a plugin could not decide {hook}: {decision.undecided}")
+        return decision.value
+
+    def _key(self, identity: Identity, name: str, backend: str) -> str:
+        chosen = self._ask("object_key", identity=identity, name=name, backend=backend)
+        if chosen is not None:
+            return safe_key(chosen)
+        return key_from_template(self.key_template, identity, name, backend)
+
+
+def _type_of(name: str) -> str:
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+def _json_object(path: str, content: bytes | None) -> Mapping[str, Any]:
+    """The metadata in a sidecar: of a ``.json`` file a JSON object is expected, anything else is opaque."""
+    if not path.lower().endswith(".json") or content is None:
+        return {}
+    try:
+        data = json.loads(content)
+    except ValueError as error:
+        advice = "Correct or leave out the sidecar"
+        raise InputError(f"the sidecar is not JSON ({error})", where=path, advice=advice) from error
+    if not isinstance(data, dict):
+        raise InputError("the sidecar is not a JSON object", where=path, advice="Correct or leave out the sidecar")
+    return data
+
+
+def _input_error(path: str, error: OSError) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        return InputError("there is no such file", where=path, advice="Check the name")
+    if isinstance(error, IsADirectoryError) or Path(path).is_dir():
+        return InputError("this is a folder", where=path, advice="Name a file, or use `haulier scan` for a folder")
+    if isinstance(error, PermissionError):
+        return InputError("the file may not be read", where=path, advice="Give this user the right to read it")
+    return InputError(f"the file cannot be read ({error.strerror or error})", where=path)

@@ -1,0 +1,89 @@
+"""What an operator may ask of tasks: retry, cancel, pause, resume."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from haulier import events
+from haulier.errors import TaskNotFoundError
+from haulier.journal.api import TaskFilter, TaskRow
+from haulier.models import TaskState
+from haulier.transfer.states import TRANSITIONS, Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from haulier.journal.api import Transaction
+    from haulier.transfer.ledger import Ledger
+
+__all__ = ["Operations"]
+
+_CAUSES = {"retry": Cause.RETRY, "cancel": Cause.CANCEL, "pause": Cause.PAUSE, "resume": Cause.RESUME}
+_FRESH_START = {"attempts": 0, "suspicion": 0, "restarts": 0, "not_before": None, "slow_lane": False}
+
+
+class Operations:
+    """Applies an operator's wish to tasks. Thread-safe.
+
+    Args:
+        ledger: Journal and rules.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    def apply(self, action: str, task_ids: Iterable[str] | None) -> list[str]:
+        """Apply ``action`` to these tasks, or to every one it makes sense for (None).
+
+        A running task is asked to stop: whoever runs it, in whatever process, heeds that.
+
+        Returns:
+            Ids of the tasks it was applied to; others were not in a state that allows it.
+
+        Raises:
+            TaskNotFoundError: No task has one of the ids; nothing was changed then.
+        """
+        cause = _CAUSES[action]
+        wanted = None if task_ids is None else list(task_ids)
+
+        def change(tx: Transaction, told: list[events.Event]) -> list[str]:
+            rows = self._all(tx, cause) if wanted is None else [self._one(tx, task_id) for task_id in wanted]
+            return [row.id for row in rows if self._apply(tx, told, row, cause)]
+
+        return self.ledger.change(change)
+
+    def resume_backends(self, names: Iterable[str]) -> list[str]:
+        """End the suspensions of these backends by command; which ones had any."""
+        ended = []
+        for name in names:
+            if self.ledger.suspension(name)[0] is not None:
+                self.ledger.probe_succeeded(name)
+                ended.append(name)
+        return ended
+
+    def _all(self, tx: Transaction, cause: Cause) -> list[TaskRow]:
+        states = frozenset(state for state, known in TRANSITIONS if known is cause)
+        if cause is Cause.RETRY:
+            states -= {TaskState.CANCELLED}  # given up on purpose: only by name
+        if cause is Cause.CANCEL:
+            states -= {TaskState.FAILED}
+        return list(tx.tasks(TaskFilter(states)))
+
+    def _one(self, tx: Transaction, task_id: str) -> TaskRow:
+        row = tx.task(task_id)
+        if row is None:
+            raise TaskNotFoundError("no task has this id", where=task_id)
+        return row
+
+    def _apply(self, tx: Transaction, told: list[events.Event], row: TaskRow, cause: Cause) -> bool:
+        if row.state is TaskState.UPLOADING and cause in {Cause.CANCEL, Cause.PAUSE}:
+            tx.update_task(row.id, request="cancel" if cause is Cause.CANCEL else "pause")
+            return True
+        after = TRANSITIONS.get((row.state, cause))
+        if after is None:
+            return False
+        fresh = _FRESH_START if cause is Cause.RETRY else {}
+        changed = tx.update_task(row.id, state=after, updated_at=self.ledger.clock.now(), request="", **fresh)
+        if after is TaskState.CANCELLED:
+            told.append(events.UploadCancelled(backend=row.backend, task=row.id, filename=changed.media.name))
+        return True

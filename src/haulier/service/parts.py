@@ -1,0 +1,249 @@
+"""Puts a manager together: one place that knows all parts and gives each its ports."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import random
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from haulier.clock import Clock, SystemClock
+from haulier.files import Files
+from haulier.models import Proof, SuspensionReason
+from haulier.service.destinations import Destinations
+from haulier.service.disposal import Disposer
+from haulier.service.folders import Folders
+from haulier.service.intake import Intake, Taken
+from haulier.service.operations import Operations
+from haulier.service.state import Keys, Owner, open_journal, source_id
+from haulier.service.upkeep import Upkeep
+from haulier.service.workers import Waker, Workers
+from haulier.transfer.buffers import BufferPool
+from haulier.transfer.engine import UploadEngine, daemon_thread
+from haulier.transfer.ledger import Ledger
+from haulier.transfer.policy import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from haulier.config.models import Config
+    from haulier.discovery.scan import ScanResult
+    from haulier.events import Event
+    from haulier.hooks.loading import PluginHost
+    from haulier.hooks.notification import Notifier
+    from haulier.journal.api import Journal
+
+__all__ = ["Ports", "Service", "open_service", "plugin_host"]
+
+log = logging.getLogger("haulier.manager")
+
+WINDOW = 4  # parts in flight per upload, where a backend takes them in parallel
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Everything a manager needs of the outside world. Tests replace what they want to move.
+
+    Attributes:
+        clock: Wall and monotonic time.
+        files: The operating system's files.
+        random: Uniform in [0, 1); spreads waits.
+        nonce: Makes nonces, 32 hexadecimal digits.
+        environ: For secrets given by reference.
+        spawn: Starts a daemon thread for a part of an upload.
+        journal: Opens the journal of a state folder.
+        wrap: Wraps each named port before it is used, e.g. to count, fail or kill at its calls.
+    """
+
+    clock: Clock = field(default_factory=SystemClock)
+    files: Files = field(default_factory=Files)
+    random: Callable[[], float] = random.random
+    nonce: Callable[[], str] = lambda: secrets.token_hex(16)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    spawn: Callable[[str, Callable[[], None]], None] = daemon_thread
+    journal: Callable[[Path, Files], Journal] = open_journal
+    wrap: Callable[[str, Any], Any] = lambda name, port: port  # noqa: ARG005
+
+
+def plugin_host(config: Config | None, plugins: Sequence[object]) -> PluginHost:
+    """The plugins of a configuration; without one, those that are installed."""
+    from haulier.backends import builtin
+    from haulier.hooks.loading import PluginHost
+
+    if config is None:
+        return PluginHost(plugins=plugins, builtin=(builtin,))
+    table = config.plugins
+    return PluginHost(
+        plugins=plugins,
+        files=table.files,
+        allow=table.allow,
+        deny=table.deny,
+        strict=table.strict,
+        builtin=(builtin,),
+    )
+
+
+@dataclass
+class Service:
+    """The parts of an open manager. Thread-safe as its parts are."""
+
+    config: Config
+    ports: Ports
+    journal: Journal
+    host: PluginHost
+    notifier: Notifier
+    ledger: Ledger
+    destinations: Destinations
+    intake: Intake
+    workers: Workers
+    operations: Operations
+    folders: Folders
+    upkeep: Upkeep
+    owner: Owner
+
+    def look(self, folder: str | os.PathLike[str], *, max_age_days: float | None, settled: bool) -> ScanResult:
+        """Scan a folder once."""
+        return self.folders.look(folder, max_age_days=max_age_days, settled=settled)
+
+    def take_candidates(self, result: ScanResult, backend: str) -> list[Taken]:
+        """Queue what a scan found."""
+        return self.folders.take(result, backend)
+
+    def problems(self) -> Mapping[str, str]:
+        """What the latest scans of watched folders could not take."""
+        return self.folders.problems()
+
+    def suspended(self) -> dict[str, SuspensionReason | None]:
+        """Why each backend waits."""
+        return {row.name: row.suspended for row in self.journal.read(lambda tx: tx.backends())}
+
+    def close(self, timeout: float, *, idle: bool) -> None:
+        """Release everything; with workers that did not come back in time the journal is left to them."""
+        self.notifier.close(timeout)
+        if idle:
+            self.destinations.close()
+            self.ledger.release_owner(self.owner.id)
+            self.journal.close()
+        self.owner.close()
+
+
+def open_service(config: Config, plugins: Sequence[object], ports: Ports, waker: Waker) -> Service:
+    """Open the journal and make everything that works on it.
+
+    Raises:
+        StateFolderError: The state folder cannot be used.
+        JournalError: The journal cannot be used.
+    """
+    from haulier.hooks.notification import Notifier
+
+    upload = config.upload
+    folder = Path(upload.state_dir)
+    files, clock, wrap = ports.files, ports.clock, ports.wrap
+    journal = ports.journal(folder, files)
+    keys = Keys.load(folder, files, _keyring())
+    host = plugin_host(config, plugins)
+    notifier = Notifier(host, clock=clock)
+    owner = Owner(journal, folder, files, clock, f"{os.getpid()}-{secrets.token_hex(6)}")
+
+    def publish(told: Sequence[Event]) -> None:
+        notifier.publish(told)
+        waker.wake()
+
+    ledger = wrap(
+        "ledger",
+        Ledger(
+            journal,
+            policy=Policy(max_retries=upload.max_retries, random=ports.random),
+            clock=clock,
+            owner=owner.id,
+            chain_key=keys.derive("receipts"),
+            new_nonce=ports.nonce,
+            publish=publish,
+        ),
+    )
+    destinations = Destinations(
+        config.backends,
+        find_class=host.backend_class,
+        environ=ports.environ,
+        base_dir=config.base_dir,
+        fingerprint_key=keys.derive("options"),
+        warn=log.warning,
+        wrap=wrap,
+    )
+    engine = UploadEngine(
+        ledger=ledger,
+        files=wrap("files", files),
+        pool=BufferPool(upload.memory_budget),
+        part_size=upload.part_size,
+        window=WINDOW,
+        new_nonce=ports.nonce,
+        seal=keys.seal,
+        unseal=keys.unseal,
+        spawn=ports.spawn,
+    )
+    workers = Workers(
+        ledger=ledger,
+        engine=engine,
+        destinations=destinations,
+        clock=clock,
+        silence=upload.upload_timeout,
+        commit_timeout=upload.commit_timeout,
+        delete_proof=Proof(upload.delete_proof) if upload.delete_proof else None,
+        tell=notifier.publish,
+    )
+    intake = Intake(
+        ledger=ledger,
+        files=files,
+        clock=clock,
+        source_id=source_id(journal),
+        key_template=upload.key_template,
+        delete_source=upload.delete_after_upload,
+        decide=host.decide,
+    )
+    folders = Folders(config=config, intake=intake, files=files, clock=clock, decide=host.decide)
+    disposer = Disposer(
+        ledger=ledger,
+        files=wrap("files", files),
+        clock=clock,
+        sidecar_grace=upload.sidecar_grace,
+        has_unqueued_media=folders.has_unqueued_media,
+    )
+    upkeep = Upkeep(
+        ledger=ledger,
+        destinations=destinations,
+        workers=workers,
+        owner=owner,
+        disposer=disposer,
+        scan=folders.step,
+        clock=clock,
+        silence=upload.upload_timeout,
+    )
+    operations = Operations(ledger)
+    return Service(
+        config,
+        ports,
+        journal,
+        host,
+        notifier,
+        ledger,
+        destinations,
+        intake,
+        workers,
+        operations,
+        folders,
+        upkeep,
+        owner,
+    )
+
+
+def _keyring() -> Any:
+    """The ``keyring`` module when it is installed and the system has a key store, else None."""
+    if importlib.util.find_spec("keyring") is None:
+        return None
+    import keyring
+
+    return keyring if getattr(keyring.get_keyring(), "priority", 0) >= 1 else None

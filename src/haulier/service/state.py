@@ -1,0 +1,203 @@
+"""The state folder: the journal, this installation's keys, and the lock that shows that an owner lives."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from haulier.errors import StateFolderError
+from haulier.journal.api import OwnerRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from haulier.clock import Clock
+    from haulier.files import FileLock, Files
+    from haulier.journal.api import Journal, Transaction
+
+__all__ = ["Keys", "Owner", "open_journal", "source_id"]
+
+KEY_BYTES = 32
+
+
+def open_journal(folder: Path, files: Files) -> Journal:
+    """Make the state folder if need be and open its journal.
+
+    Raises:
+        StateFolderError: The folder cannot hold a journal.
+        JournalError: The journal cannot be used.
+    """
+    from haulier.journal.sqlite import SqliteJournal
+
+    if files.is_network_path(folder):
+        raise _refused(folder, "is on a network share, where databases break")
+    if files.is_synchronised_folder(folder):
+        raise _refused(folder, "is in a folder that a cloud service synchronises")
+    try:
+        files.make_private_dir(folder)
+        files.make_private_dir(folder / "owners")
+        probe = folder / f".write-{secrets.token_hex(4)}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise StateFolderError(f"the state folder cannot be written ({error.strerror})", where=str(folder)) from error
+    return SqliteJournal(folder / "journal.db", sync_folder=files.fsync_folder)
+
+
+def _refused(folder: Path, why: str) -> StateFolderError:
+    from haulier.config.models import default_state_dir
+
+    return StateFolderError(
+        f"the state folder {why}",
+        where=str(folder),
+        advice=f"Name a local folder with --state-dir or upload.state_dir; the default is {default_state_dir()}",
+    )
+
+
+def source_id(journal: Journal) -> str:
+    """The id of this installation: made once, kept in the journal."""
+
+    def change(tx: Transaction) -> str:
+        known = tx.meta("source_id")
+        if known is None:
+            known = secrets.token_hex(16)
+            tx.put_meta("source_id", known)
+        return known
+
+    return journal.read(lambda tx: tx.meta("source_id")) or journal.write(change)
+
+
+@dataclass(frozen=True, repr=False)
+class Keys:
+    """Keys of this installation, derived from one secret that never enters the journal.
+
+    Args:
+        secret: 32 bytes.
+    """
+
+    secret: bytes
+
+    @classmethod
+    def load(cls, folder: Path, files: Files, keyring: Any = None) -> Keys:
+        """Read the secret from the OS key store when there is a working one, else from a file of mode 0600.
+
+        Args:
+            folder: The state folder.
+            files: Operating system.
+            keyring: The ``keyring`` module, or None for the file.
+
+        Raises:
+            StateFolderError: The key file cannot be read or is not a key.
+        """
+        path = folder / "secret.key"
+        if keyring is not None and not path.exists():
+            return cls(_from_keyring(keyring, str(folder)))
+        return cls(_from_file(path, files))
+
+    def derive(self, purpose: str) -> bytes:
+        """A key for one purpose: HMAC-SHA-256 of its name."""
+        return hmac.new(self.secret, purpose.encode(), hashlib.sha256).digest()
+
+    def seal(self, secret: Mapping[str, Any]) -> bytes:
+        """Encrypt the secret part of a token: AES-256-GCM, nonce first."""
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        nonce = secrets.token_bytes(12)
+        text = json.dumps(dict(secret)).encode()
+        return nonce + AESGCM(self.derive("token")).encrypt(nonce, text, None)
+
+    def unseal(self, sealed: bytes) -> Mapping[str, Any]:
+        """The inverse of :meth:`seal`.
+
+        Raises:
+            StateFolderError: It was sealed with another key.
+        """
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        try:
+            text = AESGCM(self.derive("token")).decrypt(sealed[:12], sealed[12:], None)
+        except InvalidTag as error:
+            raise StateFolderError("a journalled token was sealed with another key") from error
+        opened: dict[str, Any] = json.loads(text)
+        return opened
+
+
+def _from_keyring(keyring: Any, name: str) -> bytes:
+    known = keyring.get_password("haulier", name)
+    if known is None:
+        known = secrets.token_hex(KEY_BYTES)
+        keyring.set_password("haulier", name, known)
+    return bytes.fromhex(known)
+
+
+def _from_file(path: Path, files: Files) -> bytes:
+    if not path.exists():
+        _write_key(path, files)
+    try:
+        key = bytes.fromhex(path.read_text("ascii").strip())
+    except (OSError, ValueError) as error:
+        raise StateFolderError("the key file cannot be read", where=str(path)) from error
+    if len(key) != KEY_BYTES:
+        raise StateFolderError("the key file does not hold a key", where=str(path))
+    return key
+
+
+def _write_key(path: Path, files: Files) -> None:
+    """Write a fresh key under a name of its own, then put it in place unless another process was first."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, secrets.token_hex(KEY_BYTES).encode("ascii"))
+        files.fsync_file(descriptor)
+    finally:
+        os.close(descriptor)
+    try:
+        files.rename_no_replace(draft, path)
+    except FileExistsError:
+        draft.unlink()
+    files.fsync_folder(path.parent)
+
+
+class Owner:
+    """This manager as a holder of leases: alive as long as its lock file is locked.
+
+    Args:
+        journal: Where it is entered.
+        folder: The state folder.
+        files: Operating system.
+        clock: For the row's time.
+        owner_id: Unique per manager.
+    """
+
+    def __init__(self, journal: Journal, folder: Path, files: Files, clock: Clock, owner_id: str) -> None:
+        self.id = owner_id
+        self._journal = journal
+        self._files = files
+        self._path = folder / "owners" / f"{owner_id}.lock"
+        lock = files.lock_file(self._path)
+        if lock is None:
+            raise StateFolderError("the owner's lock file cannot be locked", where=str(self._path))
+        self._lock: FileLock = lock
+        row = OwnerRow(owner_id, str(self._path), clock.now())
+        journal.write(lambda tx: tx.put_owner(row))
+
+    def bury_the_dead(self, release: Callable[[str], int]) -> int:
+        """Give back the tasks of owners that nobody holds the lock of; how many."""
+        released = 0
+        for row in self._journal.read(lambda tx: tx.owners()):
+            if row.id != self.id and not self._files.is_locked(row.lock_path):
+                released += release(row.id)
+                Path(row.lock_path).unlink(missing_ok=True)
+        return released
+
+    def close(self) -> None:
+        """Let go of the lock; the row is removed by the caller, or by the next manager."""
+        self._lock.release()
+        self._path.unlink(missing_ok=True)

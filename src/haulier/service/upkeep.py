@@ -1,0 +1,130 @@
+"""What a manager does besides uploading: probes, scans, disposal, the tasks of dead owners, requests from outside."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from haulier.errors import HaulierError, JournalError, PluginError, TransferError
+from haulier.models import SuspensionReason
+from haulier.transfer.context import RunContext
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from haulier.clock import Clock
+    from haulier.service.destinations import Destinations
+    from haulier.service.disposal import Disposer
+    from haulier.service.state import Owner
+    from haulier.service.workers import Workers
+    from haulier.transfer.ledger import Ledger
+
+__all__ = ["Upkeep"]
+
+log = logging.getLogger("haulier.manager")
+
+
+class Upkeep:
+    """Each method is one step; a thread repeats :meth:`step`. Used by one thread at a time.
+
+    Args:
+        ledger: Journal and rules.
+        destinations: The configured backends.
+        workers: Those of this manager.
+        owner: This manager.
+        disposer: Lets go of sources.
+        scan: Takes in what watched folders hold; does nothing when none are watched.
+        clock: Monotonic time for the intervals.
+        silence: Seconds a probe may wait for an answer.
+    """
+
+    DISPOSAL_SECONDS = 5.0
+    OWNERS_SECONDS = 10.0
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        destinations: Destinations,
+        workers: Workers,
+        owner: Owner,
+        disposer: Disposer,
+        scan: Callable[[], None],
+        clock: Clock,
+        silence: float,
+    ) -> None:
+        self.ledger = ledger
+        self.destinations = destinations
+        self.workers = workers
+        self.owner = owner
+        self.disposer = disposer
+        self.scan = scan
+        self.clock = clock
+        self.silence = silence
+        self.journal_error: JournalError | None = None
+        self._due: dict[str, float] = {}
+
+    def step(self) -> None:
+        """Do whatever is due. Trouble with the journal is noted, and the journal tried again at the next step."""
+        try:
+            if self.journal_error is not None:
+                self.ledger.journal.write(lambda tx: tx.put_meta("alive", str(self.clock.now())))
+                self.workers.release_stranded()
+                self.journal_error = None
+            self.workers.heed_requests()
+            self._every("owners", self.OWNERS_SECONDS, self.bury_the_dead)
+            self.probe()
+            self.scan()
+            self._every("disposal", self.DISPOSAL_SECONDS, self.disposer.step)
+        except JournalError as error:
+            self.note_journal_error(error)
+
+    def note_journal_error(self, error: JournalError) -> None:
+        """Remember that the journal cannot be written; nothing new is claimed until it can."""
+        if self.journal_error is None:
+            log.error("%s", error)
+        self.journal_error = error
+
+    def bury_the_dead(self) -> int:
+        """Give back the tasks of owners that died; how many."""
+        return self.owner.bury_the_dead(self.ledger.release_owner)
+
+    def probe(self) -> None:
+        """Ask suspended backends whose time has come."""
+        for name in self.destinations.names:
+            if self.ledger.suspension(name)[0] is not None and self.ledger.probe_due(name):
+                self.probe_backend(name)
+
+    def greet(self) -> None:
+        """At start: other credentials than at the time of a suspension end it."""
+        for name in self.destinations.names:
+            reason, fingerprint = self.ledger.suspension(name)
+            if reason is SuspensionReason.CREDENTIALS and fingerprint != self._fingerprint(name):
+                self.ledger.probe_succeeded(name)
+
+    def _fingerprint(self, name: str) -> str:
+        try:
+            return self.destinations.fingerprint(name)
+        except HaulierError:
+            return ""
+
+    def probe_backend(self, name: str) -> None:
+        """Ask one backend and journal its answer."""
+        context = RunContext(silence=min(self.silence, 10.0))
+        try:
+            self.destinations.get(name).probe(context)
+        except TransferError as error:
+            self.ledger.probe_failed(name, error, self._fingerprint(name))
+        except HaulierError as error:
+            log.warning("backend %s cannot be used: %s", name, error)
+        except Exception as error:  # noqa: BLE001  a plugin's defect must not end the upkeep
+            defect = PluginError(f"the probe raised {error!r}", where=name)
+            self.ledger.probe_failed(name, defect, self._fingerprint(name))
+        else:
+            self.ledger.probe_succeeded(name)
+
+    def _every(self, name: str, seconds: float, step: Callable[[], object]) -> None:
+        now = self.clock.monotonic()
+        if now >= self._due.get(name, float("-inf")):
+            self._due[name] = now + seconds
+            step()

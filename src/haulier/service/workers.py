@@ -1,0 +1,263 @@
+"""Workers: each claims a task, has the engine run it, and journals what became of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from haulier import events
+from haulier.errors import (
+    AuthenticationError,
+    CancelledError,
+    ConfigError,
+    HaulierError,
+    JournalError,
+    LeaseLostError,
+    PermissionDeniedError,
+    PluginError,
+    SourceChangedError,
+)
+from haulier.models import Disposal, TaskState
+from haulier.transfer.context import RunContext
+from haulier.transfer.machine import Failed, Proven
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from haulier.backends.api import Backend
+    from haulier.clock import Clock
+    from haulier.models import Proof, ReceiptEntry
+    from haulier.service.destinations import Destinations
+    from haulier.transfer.engine import Progress, UploadEngine
+    from haulier.transfer.ledger import Lease, Ledger
+
+__all__ = ["Waker", "Workers"]
+
+log = logging.getLogger("haulier.manager")
+
+PROGRESS_SECONDS = 0.1
+
+
+class Waker:
+    """Lets threads wait until something happened or a time passed. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._turn = 0
+
+    def turn(self) -> int:
+        """A mark to wait from: what happens after it is not missed."""
+        with self._changed:
+            return self._turn
+
+    def wake(self) -> None:
+        """Let everybody look again."""
+        with self._changed:
+            self._turn += 1
+            self._changed.notify_all()
+
+    def wait(self, since: int, timeout: float) -> None:
+        """Return when something happened since the mark, or after ``timeout`` seconds."""
+        with self._changed:
+            if self._turn == since:
+                self._changed.wait(timeout)
+
+
+@dataclass(frozen=True)
+class _Flight:
+    lease: Lease
+    context: RunContext
+
+
+class Workers:
+    """Claims and runs tasks. ``work_once`` is all a worker does; threads only repeat it. Thread-safe.
+
+    Args:
+        ledger: Journal and rules.
+        engine: Runs a claim.
+        destinations: The configured backends.
+        clock: For progress at most ten times a second.
+        silence: See ``upload.upload_timeout``.
+        commit_timeout: See ``upload.commit_timeout``.
+        delete_proof: Least proof before a source is removed; None for the strongest the backend offers.
+        tell: Gets progress events. Must not block.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        engine: UploadEngine,
+        destinations: Destinations,
+        clock: Clock,
+        silence: float,
+        commit_timeout: float,
+        delete_proof: Proof | None,
+        tell: Callable[[Sequence[events.Event]], None],
+    ) -> None:
+        self.ledger = ledger
+        self.engine = engine
+        self.destinations = destinations
+        self.clock = clock
+        self.silence = silence
+        self.commit_timeout = commit_timeout
+        self.delete_proof = delete_proof
+        self.tell = tell
+        self._flying: dict[str, _Flight] = {}
+        self._lock = threading.Lock()
+        self._stopping = False
+        self._stranded: list[tuple[Lease, str]] = []
+
+    # -- one claim ---------------------------------------------------------------------------------------------
+
+    def work_once(self) -> bool:
+        """Claim the best task and see it through; False when nothing is claimable now.
+
+        Raises:
+            JournalError: The journal cannot be written; nothing was claimed, or the claim stands as journalled.
+        """
+        if self._stopping:
+            return False
+        leases = self.ledger.claim(self._usable(), limit=1)
+        for lease in leases:
+            self._see_through(lease)
+        return bool(leases)
+
+    def _usable(self) -> list[str]:
+        usable = []
+        for name in self.destinations.names:
+            try:
+                self.destinations.get(name)
+            except (ConfigError, PluginError) as error:
+                log.debug("backend %s cannot be used: %s", name, error)
+            else:
+                usable.append(name)
+        return usable
+
+    def _see_through(self, lease: Lease) -> None:
+        context = RunContext(silence=self.silence, commit_timeout=self.commit_timeout)
+        with self._lock:
+            self._flying[lease.row.id] = _Flight(lease, context)
+            if self._stopping:
+                context.stop("stop")
+        try:
+            backend = self.destinations.get(lease.row.backend)
+            verdict = self.engine.run(lease, backend, context, self._reporter(lease))
+            self._conclude(lease, backend, context, verdict)
+        except LeaseLostError:
+            log.warning("task %s is worked on by another worker now", lease.row.id)
+        except JournalError:
+            with self._lock:
+                self._stranded.append((lease, ""))
+            raise
+        finally:
+            with self._lock:
+                self._flying.pop(lease.row.id, None)
+
+    def _conclude(self, lease: Lease, backend: Backend, context: RunContext, verdict: Proven | Failed) -> None:
+        row = lease.row
+        if isinstance(verdict, Proven):
+            self.ledger.complete(lease, verdict.entries, backend.type, self._disposal(lease, backend, verdict.entries))
+            return
+        if isinstance(verdict.error, CancelledError) and context.reason in {"stop", "pause"}:
+            self.ledger.release(lease, "pause" if context.reason == "pause" else "")
+            return
+        error = self._whose_fault(backend, context, verdict.error)
+        state = self.ledger.conclude_failure(
+            lease,
+            error,
+            keep_session=verdict.keep_session,
+            fingerprint=self.destinations.fingerprint(row.backend),
+            renewed=self.engine.renewed(lease) if isinstance(error, SourceChangedError) else None,
+        )
+        level = logging.ERROR if state is TaskState.FAILED else logging.INFO
+        log.log(level, "task %s (%s) is %s: %s", row.id, row.media.name, state, error)
+
+    def _whose_fault(self, backend: Backend, context: RunContext, error: HaulierError) -> HaulierError:
+        """A refusal of one item is its own while the credentials are good for others; the probe tells."""
+        if not isinstance(error, PermissionDeniedError):
+            return error
+        try:
+            backend.probe(context)
+        except (AuthenticationError, PermissionDeniedError) as refused:
+            return AuthenticationError(refused.what, where=refused.where)
+        except Exception:  # noqa: BLE001  a probe that fails otherwise says nothing about the credentials
+            return error
+        return error
+
+    def _disposal(self, lease: Lease, backend: Backend, entries: tuple[ReceiptEntry, ...]) -> Disposal:
+        if not lease.row.delete_source:
+            return Disposal.KEPT
+        needed = self.delete_proof or backend.abilities.proof
+        weakest = min(entry.proof.strength for entry in entries)
+        if weakest < needed.strength:
+            log.warning("%s is kept: its receipt does not show %s", lease.row.media.path, needed)
+            return Disposal.KEPT
+        return Disposal.PENDING
+
+    def _reporter(self, lease: Lease) -> Callable[[Progress], None]:
+        last = [float("-inf"), -1.0]
+
+        def report(progress: Progress) -> None:
+            now = self.clock.monotonic()
+            news = progress.acknowledged != last[1] or progress.restarted
+            if not news and now - last[0] < PROGRESS_SECONDS:
+                return
+            last[:] = [now, progress.acknowledged]
+            self.tell(
+                [
+                    events.UploadProgress(
+                        at=self.clock.now(),
+                        backend=lease.row.backend,
+                        task=lease.row.id,
+                        filename=lease.row.media.name,
+                        sent=progress.sent,
+                        acknowledged=progress.acknowledged,
+                        total=progress.total,
+                        restarted=progress.restarted,
+                    )
+                ]
+            )
+
+        return report
+
+    # -- from outside ------------------------------------------------------------------------------------------
+
+    def flying(self) -> list[str]:
+        """Ids of the tasks in flight here."""
+        with self._lock:
+            return list(self._flying)
+
+    def interrupt(self, task_id: str, reason: str) -> None:
+        """Tell a task in flight here to stop: ``cancel`` or ``pause``."""
+        with self._lock:
+            flight = self._flying.get(task_id)
+        if flight is not None:
+            flight.context.stop(reason)
+
+    def heed_requests(self) -> None:
+        """Stop what somebody, perhaps in another process, asked to be stopped."""
+        for task_id in self.flying():
+            request = self.ledger.request_of(task_id)
+            if request:
+                self.interrupt(task_id, request)
+
+    def release_stranded(self) -> None:
+        """Give back tasks whose end could not be journalled, now that the journal can be written again."""
+        with self._lock:
+            stranded, self._stranded = self._stranded, []
+        for lease, request in stranded:
+            try:
+                self.ledger.release(lease, request)
+            except LeaseLostError:
+                continue
+
+    def stop(self) -> None:
+        """Claim nothing more and tell what is in flight to stop, its sessions kept."""
+        with self._lock:
+            self._stopping = True
+            flights = list(self._flying.values())
+        for flight in flights:
+            flight.context.stop("stop")

@@ -1,0 +1,1 @@
+"""The way of one file: state machine, parts, digests, streams, policy, and the engine that carries them out."""

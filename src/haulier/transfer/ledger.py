@@ -1,0 +1,458 @@
+"""The journal with the rules applied: every change of a task's state goes through here.
+
+Each method is one transaction; the events it writes are published after it. Who lost a lease gets
+:class:`~haulier.errors.LeaseLostError` and has changed nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from haulier import events
+from haulier.errors import HaulierError, LeaseLostError, SourceChangedError
+from haulier.models import Disposal, Receipt, TaskState
+from haulier.transfer.policy import Policy, error_record
+from haulier.transfer.states import Cause, move
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from haulier.backends.api import Abilities
+    from haulier.clock import Clock
+    from haulier.journal.api import BackendRow, Journal, PartRow, SealedToken, TaskRow, Transaction
+    from haulier.models import ArtifactRecord, Identity, ReceiptEntry, SuspensionReason
+
+__all__ = ["Lease", "Ledger", "chain_hash"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on a task until somebody else claims it."""
+
+    row: TaskRow
+    parts: tuple[PartRow, ...]
+    owner: str
+    epoch: int
+
+
+def chain_hash(key: bytes, previous: str, receipt: Receipt) -> str:
+    """Keyed hash of a receipt and its predecessor's hash: HMAC-SHA-256 over sorted JSON, hexadecimal."""
+    body = {**receipt.to_dict(), "chain": previous}
+    text = json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+
+class Ledger:
+    """Applies the rules of :mod:`haulier.transfer` to a journal.
+
+    Args:
+        journal: Where rows are kept.
+        policy: What failures mean.
+        clock: Wall time for the rows.
+        owner: Id of this manager, unique per process and instance.
+        chain_key: Key of the receipts' chain.
+        new_nonce: Makes nonces: hexadecimal, not to be guessed. Fixed at the claim, so that a lost answer to ``open``
+            is repeated with the same one.
+        publish: Gets the events of each change, in order, after it is durable. Must not raise or block.
+
+    Thread-safe.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        policy: Policy,
+        clock: Clock,
+        owner: str,
+        chain_key: bytes,
+        new_nonce: Callable[[], str],
+        publish: Callable[[Sequence[events.Event]], None] = lambda _: None,
+    ) -> None:
+        self.journal = journal
+        self.policy = policy
+        self.clock = clock
+        self.owner = owner
+        self._chain_key = chain_key
+        self._new_nonce = new_nonce
+        self._publish = publish
+
+    def change(self, change: Callable[[Transaction, list[events.Event]], T], *, durable: bool = True) -> T:
+        """Run a change that appends its events to the list it is given, then publish them."""
+        told: list[events.Event] = []
+
+        def run(tx: Transaction) -> T:
+            told.clear()
+            result = change(tx, told)
+            told[:] = [tx.add_event(replace(event, at=self.clock.now())) for event in told]
+            return result
+
+        result = self.journal.write(run, durable=durable)
+        if told:
+            self._publish(told)
+        return result
+
+    # -- claims ------------------------------------------------------------------------------------------------
+
+    def claim(self, backends: Iterable[str], limit: int = 1) -> list[Lease]:
+        """Take the best claimable tasks of backends that are not suspended, at most ``limit``."""
+        now = self.clock.now()
+
+        def change(tx: Transaction, told: list[events.Event]) -> list[Lease]:
+            leases: list[Lease] = []
+            for name in backends:
+                ready = self._claimable(tx, name, now, limit - len(leases))
+                leases.extend(self._take(tx, told, row, now) for row in ready)
+                if len(leases) >= limit:
+                    break
+            return leases
+
+        return self.change(change, durable=False)
+
+    def _claimable(self, tx: Transaction, name: str, now: float, limit: int) -> Sequence[TaskRow]:
+        backend = tx.backend(name)
+        if backend.suspended is not None or limit <= 0:
+            return []
+        ready = tx.ready(name, now, limit)
+        if not ready:
+            return []
+        flying = tx.uploading(name)
+        if backend.trial or ready[0].suspicion:
+            return [] if flying else ready[:1]
+        if any(row.suspicion for row in flying):
+            return []
+        return [row for row in ready if not row.suspicion]
+
+    def _take(self, tx: Transaction, told: list[events.Event], row: TaskRow, now: float) -> Lease:
+        epoch = row.epoch + 1
+        taken = tx.update_task(
+            row.id,
+            state=move(row.state, Cause.CLAIM),
+            owner=self.owner,
+            epoch=epoch,
+            updated_at=now,
+            not_before=None,
+            request="",
+            nonce=row.nonce or self._new_nonce(),
+        )
+        tx.add_attempt(row.id, epoch, self.owner, now)
+        told.append(
+            events.UploadStarted(backend=row.backend, task=row.id, filename=row.media.name, attempt=row.attempts + 1)
+        )
+        return Lease(taken, tuple(tx.parts(row.id)), self.owner, epoch)
+
+    def _owned(self, tx: Transaction, lease: Lease) -> TaskRow:
+        row = tx.task(lease.row.id)
+        if row is None or row.epoch != lease.epoch or row.owner != lease.owner or row.state is not TaskState.UPLOADING:
+            raise LeaseLostError("another worker owns this task now", where=lease.row.id)
+        return row
+
+    # -- progress of a claim -----------------------------------------------------------------------------------
+
+    def save_session(
+        self, lease: Lease, *, nonce: str, token: SealedToken, abilities: Abilities, part_size: int
+    ) -> None:
+        """Journal a fresh upload session, durably: no byte leaves before this returns."""
+
+        def change(tx: Transaction, _: list[events.Event]) -> None:
+            self._owned(tx, lease)
+            tx.clear_parts(lease.row.id)
+            tx.update_task(
+                lease.row.id,
+                nonce=nonce,
+                token=token,
+                abilities=abilities,
+                part_size=part_size,
+                committing=False,
+                acknowledged=0,
+            )
+
+        self.change(change)
+
+    def save_part(self, lease: Lease, row: PartRow, acknowledged: int) -> None:
+        """Journal an acknowledged range. New bytes set the count of attempts back to 0."""
+
+        def change(tx: Transaction, _: list[events.Event]) -> None:
+            task = self._owned(tx, lease)
+            tx.put_parts(lease.row.id, [row])
+            progress = {"attempts": 0, "high_water": acknowledged} if acknowledged > task.high_water else {}
+            tx.update_task(lease.row.id, acknowledged=acknowledged, **progress)
+
+        self.change(change, durable=False)
+
+    def intend_commit(self, lease: Lease) -> None:
+        """Check the lease and journal that a commit may reach the destination."""
+
+        def change(tx: Transaction, _: list[events.Event]) -> None:
+            self._owned(tx, lease)
+            tx.update_task(lease.row.id, committing=True)
+
+        self.change(change)
+
+    def request_of(self, task_id: str) -> str:
+        """What was asked of a running task: ``cancel``, ``pause`` or nothing."""
+
+        def query(tx: Transaction) -> str:
+            row = tx.task(task_id)
+            return row.request if row else ""
+
+        return self.journal.read(query)
+
+    def check_lease(self, lease: Lease) -> None:
+        """Raise :class:`~haulier.errors.LeaseLostError` when the lease is another's now."""
+        self.journal.read(lambda tx: self._owned(tx, lease))
+
+    # -- the end of a claim ------------------------------------------------------------------------------------
+
+    def complete(
+        self, lease: Lease, entries: tuple[ReceiptEntry, ...], backend_type: str, dispose: Disposal
+    ) -> Receipt:
+        """Write the receipt and call the task completed, in one durable transaction."""
+        now = self.clock.now()
+
+        def change(tx: Transaction, told: list[events.Event]) -> Receipt:
+            row = self._owned(tx, lease)
+            receipt = self._chained(tx, row, entries, backend_type, now)
+            tx.add_receipt(receipt)
+            tx.update_task(
+                row.id,
+                state=move(row.state, Cause.PROVEN),
+                updated_at=now,
+                acknowledged=row.size,
+                attempts=row.attempts,
+                token=None,
+                committing=False,
+                owner="",
+                error=None,
+                suspicion=0,
+                slow_lane=False,
+                disposal=dispose,
+            )
+            tx.clear_parts(row.id)
+            tx.end_attempt(row.id, lease.epoch, now, "completed", None)
+            before = tx.backend(row.backend)
+            after = self.policy.succeeded(before)
+            if after != before:
+                tx.put_backend(after)
+                tx.wake_slow_lane(row.backend, now)
+            told.append(_completed(row, receipt))
+            return receipt
+
+        return self.change(change)
+
+    def _chained(
+        self, tx: Transaction, row: TaskRow, entries: tuple[ReceiptEntry, ...], backend_type: str, now: float
+    ) -> Receipt:
+        head = tx.last_receipt()
+        receipt = Receipt(
+            task=row.id,
+            item_id=row.item_id,
+            backend=row.backend,
+            backend_type=backend_type,
+            source=row.media.path,
+            artifacts=entries,
+            completed_at=now,
+            number=head.number + 1 if head else 1,
+        )
+        return replace(receipt, chain=chain_hash(self._chain_key, head.chain if head else "", receipt))
+
+    def conclude_failure(
+        self,
+        lease: Lease,
+        error: HaulierError,
+        *,
+        keep_session: bool,
+        fingerprint: str = "",
+        renewed: tuple[Identity, tuple[ArtifactRecord, ...]] | None = None,
+    ) -> TaskState:
+        """Apply the policy to a failed try; the new state.
+
+        Args:
+            lease: The claim that failed.
+            error: Why.
+            keep_session: Whether the upload session goes on in the next claim.
+            fingerprint: Keyed hash of the backend's options, kept with a suspension for credentials.
+            renewed: After a change of the source, what it is now.
+        """
+        now = self.clock.now()
+
+        def change(tx: Transaction, told: list[events.Event]) -> TaskState:
+            row = self._owned(tx, lease)
+            backend = tx.backend(row.backend)
+            ruling = self.policy.judge(row, backend, error, now, keep_session=keep_session)
+            cause, changes = ruling.cause, dict(ruling.changes)
+            if renewed is not None and isinstance(error, SourceChangedError):
+                cause = self._renew(tx, row, renewed, cause, changes)
+            if not keep_session:
+                tx.clear_parts(row.id)
+            changed = tx.update_task(row.id, state=move(row.state, cause), updated_at=now, **changes)
+            tx.end_attempt(row.id, lease.epoch, now, str(changed.state), changed.error)
+            told.extend(_failure_events(changed, now))
+            self._put_backend(tx, told, backend, replace(ruling.backend, fingerprint=fingerprint))
+            for task_id in ruling.give_back:
+                self._give_back(tx, task_id, now)
+            return changed.state
+
+        return self.change(change)
+
+    def _renew(
+        self,
+        tx: Transaction,
+        row: TaskRow,
+        renewed: tuple[Identity, tuple[ArtifactRecord, ...]],
+        cause: Cause,
+        changes: dict[str, Any],
+    ) -> Cause:
+        identity, artifacts = renewed
+        other = tx.find_item(identity.item_id, row.backend)
+        if other is not None and other.id != row.id:
+            changes["error"] = error_record(
+                SourceChangedError(f"the new content has its own task {other.id}", where=row.media.path),
+                self.clock.now(),
+            )
+            return Cause.SUPERSEDED
+        changes.update(identity=identity, artifacts=artifacts, high_water=0)
+        return cause
+
+    def _put_backend(self, tx: Transaction, told: list[events.Event], before: BackendRow, after: BackendRow) -> None:
+        if after.suspended is None:
+            after = replace(after, fingerprint="")
+        if after == before:
+            return
+        tx.put_backend(after)
+        if after.suspended is not None and (before.suspended, before.probe_at) != (after.suspended, after.probe_at):
+            told.extend(_suspension_events(before, after))
+
+    def _give_back(self, tx: Transaction, task_id: str, now: float) -> None:
+        row = tx.task(task_id)
+        if row is None or row.state is not TaskState.RETRYING:
+            return
+        tx.update_task(
+            task_id,
+            state=move(row.state, Cause.BACKEND_AWAY),
+            attempts=max(0, row.attempts - 1),
+            suspicion=row.suspicion + 1,
+            not_before=None,
+            updated_at=now,
+        )
+
+    def release(self, lease: Lease, request: str = "") -> None:
+        """Give a task back unharmed: this manager stops (``""``), or somebody paused it (``pause``)."""
+
+        def change(tx: Transaction, _: list[events.Event]) -> None:
+            row = self._owned(tx, lease)
+            now = self.clock.now()
+            cause = Cause.PAUSE if request == "pause" else Cause.RELEASED
+            tx.update_task(row.id, state=move(row.state, cause), owner="", request="", updated_at=now)
+            tx.end_attempt(row.id, lease.epoch, now, "released", None)
+
+        self.change(change, durable=False)
+
+    def release_owner(self, owner: str) -> int:
+        """Give back every task of an owner that is dead; how many."""
+
+        def change(tx: Transaction, _: list[events.Event]) -> int:
+            from haulier.journal.api import TaskFilter
+
+            now = self.clock.now()
+            held = [row for row in tx.tasks(TaskFilter(frozenset({TaskState.UPLOADING}))) if row.owner == owner]
+            for row in held:
+                cause = {"cancel": Cause.CANCEL, "pause": Cause.PAUSE}.get(row.request, Cause.RELEASED)
+                if row.request == "cancel" and row.committing:
+                    cause = Cause.RELEASED  # what became of the commit must be asked first
+                tx.update_task(row.id, state=move(row.state, cause), owner="", request="", updated_at=now)
+                tx.end_attempt(row.id, row.epoch, now, "owner died", None)
+            tx.delete_owner(owner)
+            return len(held)
+
+        return self.change(change)
+
+    # -- backends ----------------------------------------------------------------------------------------------
+
+    def probe_due(self, name: str) -> bool:
+        """Whether a suspended backend should be asked now. A time beyond the longest wait is a jump of the clock."""
+        row = self.journal.read(lambda tx: tx.backend(name))
+        if row.suspended is None or row.probe_at is None:
+            return row.suspended is not None
+        now = self.clock.now()
+        return row.probe_at <= now or row.probe_at > now + 86_400
+
+    def probe_succeeded(self, name: str) -> None:
+        """End a suspension."""
+
+        def change(tx: Transaction, told: list[events.Event]) -> None:
+            before = tx.backend(name)
+            if before.suspended is not None:
+                tx.put_backend(replace(self.policy.resumed(before), fingerprint=""))
+                told.append(events.BackendResumed(backend=name))
+
+        self.change(change)
+
+    def probe_failed(self, name: str, error: HaulierError, fingerprint: str = "") -> None:
+        """Go on with a suspension, or begin one."""
+
+        def change(tx: Transaction, told: list[events.Event]) -> None:
+            before = tx.backend(name)
+            after = replace(self.policy.probe_failed(before, error, self.clock.now()), fingerprint=fingerprint)
+            tx.put_backend(after)
+            told.extend(_suspension_events(before, after))
+
+        self.change(change, durable=False)
+
+    def suspension(self, name: str) -> tuple[SuspensionReason | None, str]:
+        """Why a backend waits, and the fingerprint of the options it was suspended with."""
+        row = self.journal.read(lambda tx: tx.backend(name))
+        return row.suspended, row.fingerprint
+
+
+def _completed(row: TaskRow, receipt: Receipt) -> events.UploadCompleted:
+    return events.UploadCompleted(
+        backend=row.backend,
+        task=row.id,
+        filename=row.media.name,
+        key=receipt.key,
+        location=receipt.location,
+        size=receipt.size,
+        sha256=receipt.sha256,
+        proof=receipt.proof,
+    )
+
+
+def _failure_events(row: TaskRow, now: float) -> list[events.Event]:
+    name = row.media.name
+    if row.state is TaskState.CANCELLED:
+        return [events.UploadCancelled(backend=row.backend, task=row.id, filename=name)]
+    if row.error is None or row.state is TaskState.QUEUED:
+        return []
+    if row.state is TaskState.FAILED:
+        return [
+            events.UploadFailed(
+                backend=row.backend, task=row.id, filename=name, error=row.error, next_at=row.not_before
+            )
+        ]
+    return [
+        events.UploadRetrying(
+            backend=row.backend,
+            task=row.id,
+            filename=name,
+            error=row.error,
+            next_at=row.not_before or now,
+            attempt=row.attempts,
+        )
+    ]
+
+
+def _suspension_events(before: BackendRow, after: BackendRow) -> list[events.Event]:
+    if after.suspended is None or after.error is None or before.suspended == after.suspended:
+        return []
+    return [
+        events.BackendSuspended(
+            backend=after.name, reason=after.suspended, error=after.error, probe_at=after.probe_at or 0.0
+        )
+    ]
