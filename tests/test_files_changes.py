@@ -80,6 +80,24 @@ def test_replace_and_remove(files, tmp_path):
         files.remove(tmp_path / "b")
 
 
+def test_a_name_is_taken_or_free(files, tmp_path):
+    (tmp_path / "a").write_text("content")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    assert files.exists(tmp_path / "a")
+    assert files.exists(tmp_path / "dangling")
+    assert not files.exists(tmp_path / "b")
+    assert not files.exists(tmp_path / "a" / "below a file")
+
+
+def test_a_volume_that_does_not_answer_is_not_a_missing_file(files, tmp_path, monkeypatch):
+    def stale(path):
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
+
+    monkeypatch.setattr(os, "lstat", stale)
+    with pytest.raises(OSError, match="Stale"):
+        files.exists(tmp_path / "a")
+
+
 def test_a_private_name_hides_in_the_same_folder_and_is_recognised(files, tmp_path):
     source = tmp_path / "São Paulo.mp4"
     private = private_name(source, "0f3a")

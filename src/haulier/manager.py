@@ -371,7 +371,8 @@ class UploadManager:
 
     def subscribe(self, listener: Callable[[Event], None], kinds: Iterable[str] | None = None) -> Callable[[], None]:
         """Have ``listener`` called on a thread of its own with what happens in this process; the result ends that."""
-        return self.service.notifier.subscribe(listener, kinds)
+        undo: Callable[[], None] = self.service.notifier.subscribe(listener, kinds)
+        return undo
 
     def event_queue(self, maxsize: int = 1000) -> Any:
         """A queue to pull events from, for hosts with a loop of their own (Tk: ``after``)."""

@@ -180,7 +180,7 @@ def make_drive(backend, *contents, item=ITEM, nonce="n1", keys=("2026/a.mp4", "2
     return Drive(backend, Upload("upload_1", item, nonce, artifacts), list(contents), part_size)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def drive_for():
     """``drive_for(backend, media, sidecar, item=, nonce=, keys=, part_size=)`` makes a :class:`Drive`."""
     return make_drive

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ def translate(error: OSError, where: str) -> TransferError:
     number, windows = error.errno, getattr(error, "winerror", None)
     if windows in _WIN_SHARED:
         return ServerError(f"another program holds the file open ({text})", where=where)
-    if number in _AWAY or windows in _WIN_AWAY or isinstance(error, ConnectionRefusedError):
+    if number in _AWAY or windows in _WIN_AWAY or isinstance(error, (ConnectionRefusedError, socket.gaierror)):
         return away(f"the storage does not answer ({text})", where)
     if isinstance(error, (ConnectionError, TimeoutError)):
         return NetworkError(text, where=where)

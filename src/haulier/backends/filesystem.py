@@ -30,7 +30,7 @@ __all__ = ["FilesystemBackend", "FilesystemOptions"]
 
 _PROTOCOL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)(?:://|::)")  # two letters at least: one is a Windows drive
 _LOCAL_PROTOCOLS = frozenset({"file", "local"})
-_ABSOLUTE = re.compile(r"(?:(?:file|local)://|[/~\\]|[A-Za-z]:[/\\])")
+_ABSOLUTE = re.compile(r"(?:(?:file|local)://)?(?:[/~\\]|[A-Za-z]:[/\\])")
 _FOLDING_PLATFORMS = frozenset({"win32", "darwin"})
 
 

@@ -83,16 +83,18 @@ class MemoryBackend(Backend):
         session_id = f"{upload.item_id[:16]}-{upload.nonce}"
         with self.store.lock:
             artifacts = {artifact.index: MemoryArtifact(self.store.keep_content) for artifact in upload.artifacts}
-            self.store.sessions.setdefault(session_id, MemorySession(session_id, upload.item_id, artifacts))
+            session = self.store.sessions.setdefault(session_id, MemorySession(session_id, upload.item_id, artifacts))
+            known = session.holds_anything
         fault.strike_after()
-        return Token({"session": session_id}, {"grant": _grant(session_id)}), self.abilities
+        return Token({"session": session_id}, {"grant": _grant(session_id)}, known=known), self.abilities
 
     def held(self, upload: Upload, token: Token, context: Context) -> Held:
-        """Say what the session has; nothing at all with ``resume="none"``."""
+        """Say what the session has; with ``resume="none"`` only whether it is committed."""
         fault = self._begin("held", context, upload)
         with self.store.lock:
             session = self._session(token)
-            answer = Held() if self.abilities.resume is ResumeMode.NONE else self._held(session, fault)
+            silent = self.abilities.resume is ResumeMode.NONE and not session.committed
+            answer = Held() if silent else self._held(session, fault)
         fault.strike_after()
         return answer
 

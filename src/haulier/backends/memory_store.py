@@ -128,6 +128,11 @@ class MemorySession:
     artifacts: dict[int, MemoryArtifact]
     committed: tuple[MemoryObject, ...] = ()
 
+    @property
+    def holds_anything(self) -> bool:
+        """Whether any part arrived."""
+        return bool(self.committed) or any(received.pieces for received in self.artifacts.values())
+
 
 class MemoryStore:
     """The destination behind one or more memory backends. Thread-safe.

@@ -8,10 +8,9 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from haulier.backends.api import Stored
-from haulier.backends.disk_errors import disk_errors
-from haulier.backends.http_errors import public_url
+from haulier.backends.disk_errors import away, disk_errors
 from haulier.backends.keys import PARTIAL_FOLDER, split_key
-from haulier.errors import ConfigError, ConflictError, UnsupportedError, ValidationError
+from haulier.errors import ConfigError, ConflictError, NetworkError, UnsupportedError, ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -42,21 +41,29 @@ class RemoteFolder:
 
     @property
     def _system(self) -> Any:
-        """This thread's file system.
+        """This thread's file system."""
+        return self._connected()[0]
+
+    def _connected(self) -> tuple[Any, str]:
+        """This thread's file system, and the root's path in it."""
+        if not hasattr(self._threads, "connected"):
+            self._threads.connected = self._connect()
+        connected: tuple[Any, str] = self._threads.connected
+        return connected
+
+    def _connect(self) -> tuple[Any, str]:
+        """Make the file system, which connects with some protocols.
 
         Raises:
             ConfigError: Nothing is known by the URL's protocol, or a package is missing.
         """
-        if not hasattr(self._threads, "system"):
-            self._threads.system, self._threads.root = self._connect()
-        return self._threads.system
-
-    def _connect(self) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
 
         try:
             with disk_errors(self.location()):
                 system, root = url_to_fs(self._url, **{"skip_instance_cache": True, **self._options})
+        except NetworkError as error:
+            raise away(error.what, self.location()) from error
         except ImportError as error:
             raise ConfigError(
                 f"a package that this address needs is not installed: {error}",
@@ -75,11 +82,11 @@ class RemoteFolder:
     @property
     def can_move(self) -> bool:
         """Whether a file can get another name there, rather than be written again."""
-        return self._renames or _overrides(self._system, "cp_file", "_cp_file")
+        return self._renames or _has_own(self._system, "cp_file", "_cp_file")
 
     @property
     def _renames(self) -> bool:
-        return _overrides(self._system, "mv", "_mv", "mv_file", "_mv_file")
+        return _has_own(self._system, "mv")
 
     # -- paths -------------------------------------------------------------------------------------------------
 
@@ -98,15 +105,14 @@ class RemoteFolder:
     @property
     def root(self) -> str:
         """The root's path within its file system."""
-        return self._below("").rstrip("/")
+        return self._connected()[1]
 
     def _below(self, relative: str) -> str:
-        del self._system  # connects this thread
-        return f"{self._threads.root}/{relative}"
+        return f"{self.root}/{relative}"
 
     def location(self, key: str = "") -> str:
         """The address of a key, without query or credentials."""
-        root = public_url(self._url).rstrip("/") if "::" not in self._url else self._url.split("::")[0]
+        root = _without_credentials(self._url).rstrip("/")
         return f"{root}/{key}" if key else root
 
     # -- files -------------------------------------------------------------------------------------------------
@@ -245,7 +251,18 @@ class RemoteFolder:
         )
 
 
-def _overrides(system: Any, *names: str) -> bool:
+def _without_credentials(url: str) -> str:
+    """An address fit to be shown. Of a chain (``simplecache::sftp://host/folder``) the last address counts."""
+    address = url.rpartition("::")[2] or url
+    protocol, separator, rest = address.partition("://")
+    host, slash, path = rest.partition("/")
+    holds_password = ":" in host and not host.rpartition(":")[2].isdigit()  # one with a slash in it
+    if "@" in host or ("@" in path and holds_password):
+        rest = rest.rpartition("@")[2] if holds_password else host.rpartition("@")[2] + slash + path
+    return f"{protocol}{separator}{rest}".partition("?")[0]
+
+
+def _has_own(system: Any, *names: str) -> bool:
     """Whether a file system has its own version of one of these methods, rather than fsspec's stand-in."""
     import fsspec.asyn
     import fsspec.spec

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from haulier.discovery.pairing import pair_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Set
+    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     AcceptFile = Callable[[Path], bool | None]
@@ -24,6 +25,7 @@ class Decisions:
     Attributes:
         media: Each media file with its sidecar, or None.
         backups: As in :class:`~haulier.discovery.pairing.Pairing`.
+        belonging: Every video that has a sidecar, with it, whatever else becomes of the video.
         orphans: Sidecars to which no video belongs.
         ignored: Left alone, with the reason.
         undecided: A plugin failed about them, with what happened.
@@ -31,6 +33,7 @@ class Decisions:
 
     media: Mapping[str, str | None]
     backups: Mapping[str, str | None]
+    belonging: Mapping[str, str]
     orphans: frozenset[str]
     ignored: Mapping[str, str]
     undecided: Mapping[str, str]
@@ -40,7 +43,7 @@ class Decisions:
         cls,
         folder: Path,
         names: Collection[str],
-        media_suffixes: Set[str],
+        media_suffixes: AbstractSet[str],
         accept_file: AcceptFile | None,
         find_sidecar: FindSidecar | None,
     ) -> Decisions:
@@ -63,6 +66,7 @@ class Decisions:
         return cls(
             media={name: sidecar for name, sidecar in media.items() if name not in claimed},
             backups=pairing.backups,
+            belonging={**pairing.belonging, **{name: sidecar for name, sidecar in media.items() if sidecar}},
             orphans=pairing.orphans - claimed,
             ignored={name: why for name, why in pairing.ignored.items() if name not in claimed},
             undecided=undecided,
@@ -100,8 +104,10 @@ def _sidecars(
             continue
         if answer is None:
             continue
-        if answer and (answer == name or answer not in names):
-            undecided[name] = f"is undecided: a plugin's find_sidecar named {answer!r}, which is no other file here"
+        if answer and (answer in media or answer not in names):
+            undecided[name] = (
+                f"is undecided: a plugin's find_sidecar named {answer!r}, which is no sidecar in this folder"
+            )
         else:
             found[name] = answer or None
     return found

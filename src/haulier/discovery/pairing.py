@@ -22,14 +22,15 @@ from haulier.discovery.rules import MEDIA_SUFFIXES
 from haulier.files.names import is_private_name, original_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Set
+    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
 __all__ = ["Pairing", "pair_names"]
 
 SIDECAR_ENDING = "_metadata.json"
 FOREIGN_NAMES = {
-    "cleanup_stats.json": "statistics of the recorder's rotation",
-    "test_h264.mp4": "the recorder's codec probe",
+    "cleanup_stats.json": "holds statistics of the recorder's rotation",
+    "test_h264.mp4": "is the recorder's codec probe",
 }
 TEMPORARY_MARKERS = frozenset({".tmp", ".temp", ".part", ".partial"})
 BACKUP_MARKER = ".bak"
@@ -44,13 +45,15 @@ class Pairing:
         backups: Those media files that are backups without their original, each with the temporary file of the same
             stem, or None: a backup is the recording only when no compression is under way.
         sidecars: Names that have a sidecar's form.
-        orphans: Those of them to which no video belongs, not even a temporary or private one.
+        belonging: Every video that has a sidecar with that sidecar, also temporary, private and ignored ones.
+        orphans: Sidecars to which none of those belongs.
         ignored: All other names, with the reason.
     """
 
     media: Mapping[str, str | None]
     backups: Mapping[str, str | None]
     sidecars: frozenset[str]
+    belonging: Mapping[str, str]
     orphans: frozenset[str]
     ignored: Mapping[str, str]
 
@@ -63,7 +66,7 @@ class _MediaName(NamedTuple):
 def pair_names(
     names: Collection[str],
     *,
-    media_suffixes: Set[str] = MEDIA_SUFFIXES,
+    media_suffixes: AbstractSet[str] = MEDIA_SUFFIXES,
     accepted: Mapping[str, bool] | None = None,
 ) -> Pairing:
     """Sort the names of a folder and pair media files with sidecars.
@@ -81,6 +84,7 @@ def pair_names(
     sidecars = {_session_id(name): name for name in names if _has_sidecar_form(name) and name not in ignored}
     taken = sorted(name for name in names if name not in ignored and not _has_sidecar_form(name))
     media = {name: _sidecar_of(_stem(name, described), sidecars) for name in taken}
+    belonging = _belonging(names, sidecars, media_suffixes)
     return Pairing(
         media=media,
         backups={
@@ -89,7 +93,8 @@ def pair_names(
             if name in described and described[name].marker == BACKUP_MARKER and not decided.get(name)
         },
         sidecars=frozenset(sidecars.values()),
-        orphans=frozenset(sidecars.values()) - _paired_with_anything(names, sidecars, media_suffixes),
+        belonging=belonging,
+        orphans=frozenset(sidecars.values()) - set(belonging.values()) - set(media.values()),
         ignored=ignored,
     )
 
@@ -98,25 +103,25 @@ def _why_ignored(
     name: str, media_name: _MediaName | None, by_stem: Mapping[tuple[str, str], str], decided: Mapping[str, bool]
 ) -> str:
     if is_private_name(name):
-        return "a source on its way out, kept until its deletion is certain"
+        return "is an uploaded source whose deletion is not finished"
     if name in decided:
-        return "" if decided[name] else "left alone by a plugin"
+        return "" if decided[name] else "is left alone by a plugin"
     if name.startswith((".", "~")):
-        return "hidden or temporary"
+        return "is hidden or temporary"
     if name.casefold() in FOREIGN_NAMES:
         return FOREIGN_NAMES[name.casefold()]
     if _has_sidecar_form(name):
         return ""
     if media_name is None:
-        return "neither a media file nor a sidecar"
+        return "is neither a media file nor a sidecar"
     if media_name.marker in TEMPORARY_MARKERS:
-        return "still in the making"
+        return "is still in the making"
     if media_name.marker == BACKUP_MARKER and (media_name.stem, "") in by_stem:
-        return "a backup whose original is here"
+        return "is a backup whose original is here"
     return ""
 
 
-def _media_name(name: str, media_suffixes: Set[str]) -> _MediaName | None:
+def _media_name(name: str, media_suffixes: AbstractSet[str]) -> _MediaName | None:
     path = PurePath(unicodedata.normalize("NFC", name))
     if path.suffix.lower() not in media_suffixes:
         return None
@@ -153,7 +158,7 @@ def _temporary_beside(stem: str, by_stem: Mapping[tuple[str, str], str]) -> str 
     return next((name for name in found if name), None)
 
 
-def _paired_with_anything(names: Iterable[str], sidecars: Mapping[str, str], media_suffixes: Set[str]) -> set[str]:
-    described = (_media_name(original_name(name), media_suffixes) for name in names)
-    owners = (_sidecar_of(media_name.stem, sidecars) for media_name in described if media_name)
-    return {sidecar for sidecar in owners if sidecar}
+def _belonging(names: Iterable[str], sidecars: Mapping[str, str], media_suffixes: AbstractSet[str]) -> dict[str, str]:
+    described = {name: _media_name(original_name(name), media_suffixes) for name in names}
+    owners = {name: _sidecar_of(media_name.stem, sidecars) for name, media_name in described.items() if media_name}
+    return {name: sidecar for name, sidecar in owners.items() if sidecar}

@@ -35,7 +35,7 @@ class ScanRules:
             now: Wall time, seconds since the epoch.
         """
         if self.max_age_days is not None and now - mtime > self.max_age_days * 86_400:
-            return f"modified more than {self.max_age_days:g} days ago"
+            return f"was modified more than {self.max_age_days:g} days ago"
         if self.since is not None and mtime <= self.since:
             return "lay there before the start, and older recordings are not taken"
         return ""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from haulier.discovery.decisions import Decisions
-from haulier.discovery.pairing import Pairing, pair_names
 from haulier.discovery.sidecars import SidecarVerdicts
 from haulier.discovery.stability import Looks
 
@@ -54,6 +53,8 @@ class ScanResult:
         ignored: Left alone.
         problems: Cannot be taken until somebody does something or a plugin decides; every scan looks again.
         waiting: Not whole yet.
+        belonging: The sidecar's name of every video that has one, whatever became of the video: as long as one of them
+            is to be uploaded, the sidecar is needed.
         unreachable: Why the folder cannot be listed, or None. Then nothing is known about its files: none is gone.
     """
 
@@ -62,6 +63,7 @@ class ScanResult:
     ignored: Mapping[str, str] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
     waiting: Mapping[str, str] = field(default_factory=dict)
+    belonging: Mapping[str, str] = field(default_factory=dict)
     unreachable: str | None = None
 
 
@@ -114,7 +116,7 @@ def scan(
         **{name: judge.orphan(name, knows_sidecar) for name in decisions.orphans},
         **{name: _Verdict(_Stand.PROBLEM, why) for name, why in decisions.undecided.items()},
     }
-    return _result(path, judged)
+    return _result(path, judged, decisions.belonging)
 
 
 class _Stand(Enum):
@@ -202,7 +204,7 @@ def _split(entries: Iterable[FileEntry]) -> tuple[dict[str, FileEntry], dict[str
     return regular, odd
 
 
-def _result(folder: str, judged: Mapping[str, Candidate | _Verdict]) -> ScanResult:
+def _result(folder: str, judged: Mapping[str, Candidate | _Verdict], belonging: Mapping[str, str]) -> ScanResult:
     told: dict[_Stand, dict[str, str]] = {stand: {} for stand in _Stand}
     candidates: list[Candidate] = []
     for name in sorted(judged):
@@ -212,4 +214,5 @@ def _result(folder: str, judged: Mapping[str, Candidate | _Verdict]) -> ScanResu
         else:
             told[verdict.stand][name] = verdict.why
     candidates.sort(key=lambda candidate: candidate.identity.mtime_ns)
-    return ScanResult(folder, tuple(candidates), told[_Stand.IGNORED], told[_Stand.PROBLEM], told[_Stand.WAITING])
+    ignored, problems, waiting = (told[stand] for stand in _Stand)
+    return ScanResult(folder, tuple(candidates), ignored, problems, waiting, belonging)

@@ -28,8 +28,8 @@ class Looks:
     def look(self, entries: Iterable[FileEntry], *, now: float, monotonic: float) -> dict[str, float]:
         """Look at all files of the folder once more; files that are gone are forgotten.
 
-        A modification time that lies ahead, or a wall clock that was set back, cannot delay a file for ever: time by the
-        monotonic clock without a change counts as much as its age.
+        A modification time that lies ahead, or a wall clock that was set back, cannot delay a file for ever: monotonic
+        time without a change counts as much as its age.
 
         Args:
             entries: The files now.

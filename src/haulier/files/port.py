@@ -218,8 +218,16 @@ class Files:
         return True
 
     def exists(self, path: StrPath) -> bool:
-        """Whether something, even a broken link, has this name now."""
-        return os.path.lexists(self._path(path))
+        """Whether something, even a broken link, has this name now.
+
+        Raises:
+            OSError: It cannot be told: the volume does not answer, or the folder may not be entered.
+        """
+        try:
+            os.lstat(self._path(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
 
     def make_private_dir(self, path: StrPath) -> str:
         """Make a folder that only this user may enter (mode 0700), and its parents. One that exists stays as it is.

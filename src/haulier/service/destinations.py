@@ -36,7 +36,7 @@ class Destinations:
         *,
         find_class: Callable[[str], type[Any]],
         environ: Mapping[str, str],
-        base_dir: Path | None,
+        base_dir: Path,
         fingerprint_key: bytes,
         warn: Callable[[str], None],
         wrap: Callable[[str, Any], Any],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from typing import TYPE_CHECKING
 
 from haulier.journal.api import TaskFilter
@@ -84,6 +85,8 @@ class Disposer:
         try:
             self._take_aside(path, private)
             if not self._exists(private):
+                if not self.files.folder_lists(path):
+                    return False  # its volume is away: nothing is known
                 self._settle(row, Disposal.REMOVED)  # somebody else removed it, or we did before a crash
                 return True
             if self._is_what_was_sent(row, receipt, private):
@@ -175,9 +178,7 @@ class Disposer:
 
 
 def _folder(path: str) -> str:
-    from os.path import dirname
-
-    return dirname(path)
+    return os.path.dirname(path)  # noqa: PTH120  plain text in, plain text out
 
 
 def _sidecars(tx: Transaction) -> frozenset[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from haulier.clock import Clock
     from haulier.config.models import Config
-    from haulier.discovery.scan import Candidate
+    from haulier.discovery.scan import Candidate, FolderMemory
     from haulier.discovery.watch import Watcher
     from haulier.files import Files
     from haulier.hooks.loading import Decision
@@ -65,11 +65,15 @@ class Folders:
             settle_seconds=0.0 if settled else self.config.watch.settle_seconds,
             max_age_days=max_age_days,
         )
+        return self._scan(folder, rules)
+
+    def _scan(self, folder: str | os.PathLike[str], rules: ScanRules, memory: FolderMemory | None = None) -> ScanResult:
         return scan(
             folder,
             files=self.files,
             clock=self.clock,
             rules=rules,
+            memory=memory,
             accept_file=self.accept_file,
             find_sidecar=self.find_sidecar,
             knows_sidecar=self.knows_sidecar,
@@ -111,7 +115,7 @@ class Folders:
         """Scan those watched folders whose time has come."""
         if not self.config.upload.auto_upload or not self.config.watch.paths or not self.config.upload.backend:
             return
-        for result in self._the_watcher().step():
+        for result in self._the_watcher().step(self.clock.monotonic()):
             if result.unreachable is not None:
                 log.warning("%s %s", result.folder, result.unreachable)
                 continue
@@ -120,18 +124,7 @@ class Folders:
 
     def watch_once(self) -> list[ScanResult]:
         """Scan every watched folder now, once, and queue what is whole."""
-        results = [
-            scan(
-                folder,
-                files=self.files,
-                clock=self.clock,
-                rules=self._watch_rules(),
-                accept_file=self.accept_file,
-                find_sidecar=self.find_sidecar,
-                knows_sidecar=self.knows_sidecar,
-            )
-            for folder in self.config.watch.paths
-        ]
+        results = [self._scan(folder, self._watch_rules()) for folder in self.config.watch.paths]
         for result in results:
             self._remember(result)
             self._take_new(result)
@@ -143,16 +136,15 @@ class Folders:
             return {path: why for found in self._problems.values() for path, why in found.items()}
 
     def has_unqueued_media(self, sidecar: str) -> bool:
-        """Whether a media file pairs with this sidecar that no task names; True when the folder does not list."""
-        rules = ScanRules(self.intake.source_id, settle_seconds=0.0)
-        result = scan(
-            Path(sidecar).parent, files=self.files, clock=self.clock, rules=rules, find_sidecar=self.find_sidecar
-        )
+        """Whether a media file pairs with this sidecar that no task names; True when nobody can tell just now."""
+        result = self._scan(Path(sidecar).parent, ScanRules(self.intake.source_id, settle_seconds=0.0))
         if result.unreachable is not None:
             return True
-        paired = [candidate.identity for candidate in result.candidates if candidate.sidecar == sidecar]
-        known = self.intake.known(paired, self.config.upload.backend)
-        return not all(known)
+        unclear = {*result.waiting, *result.problems}
+        if any(paired == Path(sidecar).name for name, paired in result.belonging.items() if name in unclear):
+            return True
+        paired_now = [candidate.identity for candidate in result.candidates if candidate.sidecar == sidecar]
+        return not all(self.intake.known(paired_now, self.config.upload.backend))
 
     def _the_watcher(self) -> Watcher:
         if self._watcher is None:
@@ -160,13 +152,8 @@ class Folders:
 
             self._watcher = Watcher(
                 [os.fspath(path) for path in self.config.watch.paths],
-                files=self.files,
-                clock=self.clock,
-                rules=self._watch_rules(),
-                interval_seconds=self.config.watch.interval_seconds,
-                accept_file=self.accept_file,
-                find_sidecar=self.find_sidecar,
-                knows_sidecar=self.knows_sidecar,
+                lambda folder, memory: self._scan(folder, self._watch_rules(), memory),
+                interval=self.config.watch.interval_seconds,
             )
         return self._watcher
 

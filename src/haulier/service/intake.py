@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import mimetypes
-import os
+
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -17,6 +17,7 @@ from haulier.models import ArtifactRecord, Role, TaskState
 from haulier.service.keys import key_from_template, safe_key
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
 
     from haulier.clock import Clock

@@ -169,7 +169,7 @@ def open_service(config: Config, plugins: Sequence[object], ports: Ports, waker:
         config.backends,
         find_class=host.backend_class,
         environ=ports.environ,
-        base_dir=config.base_dir,
+        base_dir=config.base_dir or Path.cwd(),
         fingerprint_key=keys.derive("options"),
         warn=log.warning,
         wrap=wrap,

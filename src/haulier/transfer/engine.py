@@ -1,4 +1,4 @@
-"""Carries out what the state machine asks for, with real files, backends and threads. Nothing sleeps or retries here."""
+"""Carries out what the state machine asks for, with files, backends and threads. Nothing sleeps or retries here."""
 
 from __future__ import annotations
 
@@ -199,14 +199,14 @@ class _Run:
             if not isinstance(action, do.Settle | do.Abort | do.SaveAck):
                 self.context.check_cancelled()
             return self._perform(action), None
-        except Exception as error:  # noqa: BLE001  whatever a backend raises becomes one of our errors
+        except BaseException as error:  # noqa: BLE001  whatever is raised on a thread of a part, the worker must be told
             return None, error
 
     def _report(self, action: do.Action, result: Any, error: BaseException | None) -> None:
         if error is None:
             self.machine.succeeded(action, result)
             return
-        if isinstance(error, JournalError):
+        if isinstance(error, JournalError) or not isinstance(error, Exception):
             raise error
         self.machine.failed(action, translated(error, self.backend.name))
 

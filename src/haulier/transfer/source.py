@@ -16,9 +16,11 @@ __all__ = ["ContentSource", "Readable", "inspect", "open_artifact", "read_fully"
 class Readable(Protocol):
     """Bytes by offset; several threads may read at once."""
 
-    def readinto_at(self, offset: int, buffer: bytearray | memoryview, /) -> int: ...
+    def readinto_at(self, offset: int, buffer: bytearray | memoryview, /) -> int:
+        """Fill the buffer from an offset as far as one read goes; 0 at the end."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release the handle."""
 
 
 class ContentSource:

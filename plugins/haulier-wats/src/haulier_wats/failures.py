@@ -58,10 +58,8 @@ _ROOT_WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (TimeoutError, "nothing moved on the connection in time"),
 )
 _WRAPPER_WORDS: tuple[tuple[type[BaseException], str], ...] = (
-    (requests.exceptions.ProxyError, "the proxy cannot be used"),
     (requests.exceptions.InvalidProxyURL, "the proxy's address cannot be used"),
     (urllib3.exceptions.ConnectTimeoutError, "no connection in time"),
-    (requests.exceptions.ConnectTimeout, "no connection in time"),
     (urllib3.exceptions.TimeoutError, "nothing moved on the connection in time"),
     (requests.exceptions.Timeout, "nothing moved on the connection in time"),
     (http.client.IncompleteRead, "the answer broke off"),
@@ -81,7 +79,8 @@ def translate(error: Exception, *, where: str, reached: bool) -> TransferError:
         The error; raise it ``from`` :func:`root_cause`, whose text quotes no address.
     """
     if isinstance(error, _NEVER_REACHED):
-        return NetworkError(_describe(error), where=where, reached=False)
+        proxy = "the proxy cannot be used: " if isinstance(error, requests.exceptions.ProxyError) else ""
+        return NetworkError(proxy + _describe(error), where=where, reached=False)
     if isinstance(error, _BAD_ADDRESS):
         return ValidationError("the address cannot be used for a request", where=where)
     if isinstance(error, requests.exceptions.HTTPError) and error.response is not None:
@@ -114,6 +113,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _describe(error: Exception) -> str:
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return "no connection in time"
     root = root_cause(error)
     for kind, words in _ROOT_WORDS:
         if isinstance(root, kind):

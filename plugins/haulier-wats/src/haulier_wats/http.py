@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,10 @@ from haulier_wats.failures import LIBRARY_ERRORS, root_cause, translate
 from haulier_wats.transport import Exchange, WireAdapter, tls_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator, Mapping
+
+    from requests.adapters import BaseAdapter
 
     from haulier.backends.api import Context
     from haulier.errors import TransferError
@@ -94,6 +98,7 @@ class Http:
         self._now = now
         self._auth = _OriginToken(origin_of(self.base_url), options.api_token.reveal())
         self._session = _make_session(options)
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Close all pooled connections."""
@@ -217,8 +222,16 @@ class Http:
         settings = self._session.merge_environment_settings(
             prepared.url, {}, stream=True, verify=self._options.ca_bundle or None, cert=None
         )
+        adapter = self._adapter(url)
         with exchange:
-            return self._session.get_adapter(url).send(prepared, timeout=timeout, **settings)
+            return adapter.send(prepared, timeout=timeout, **settings)
+
+    def _adapter(self, url: str) -> BaseAdapter:
+        """The adapter of an address. Reading the system's certificates takes a while: it waits until one needs them."""
+        with self._lock:
+            if urlsplit(url).scheme.lower() == "https" and "https://" not in self._session.adapters:
+                self._session.mount("https://", WireAdapter(_trusted(self._options.ca_bundle)))
+            return self._session.get_adapter(url)
 
     def _read(self, response: requests.Response, where: str) -> bytes:
         content = bytearray()
@@ -257,17 +270,20 @@ def origin_of(url: str) -> tuple[str, str, int | None]:
     return parts.scheme.lower(), (parts.hostname or "").lower(), parts.port or _DEFAULT_PORTS.get(parts.scheme.lower())
 
 
-def _make_session(options: WatsOptions) -> requests.Session:
+def _trusted(ca_bundle: str) -> ssl.SSLContext:
     try:
-        adapter = WireAdapter(tls_context(options.ca_bundle))
+        return tls_context(ca_bundle)
     except OSError as error:
         advice = "Correct ca_bundle: it names a PEM file of certificate authorities"
         raise NetworkError(
-            "the certificate authorities cannot be read", where=options.ca_bundle, advice=advice, reached=False
+            "the certificate authorities cannot be read", where=ca_bundle, advice=advice, reached=False
         ) from error
+
+
+def _make_session(options: WatsOptions) -> requests.Session:
     session = requests.Session()
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
+    session.adapters.clear()
+    session.mount("http://", WireAdapter())
     session.headers.update(
         {"User-Agent": options.user_agent, "Accept": "application/json", "Accept-Encoding": "identity"}
     )

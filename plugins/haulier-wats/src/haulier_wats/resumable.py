@@ -99,7 +99,7 @@ def append(
 
 
 def session_error(http: Http, answer: Answer, url: str) -> TransferError:
-    """The error of an answer from an address of a session; one that is gone, or not granted any more, needs a new one."""
+    """The error of an answer from an address of a session; one that is gone, or no longer granted, needs a new one."""
     error = http.error(answer, url, gone=SessionLostError)
     if answer.status == HTTPStatus.FORBIDDEN and any(word in answer.reason.lower() for word in _GONE_WORDS):
         return SessionLostError(error.what, where=error.where)

@@ -155,10 +155,10 @@ class WireAdapter(HTTPAdapter):
     """Adapter of a requests session whose connections report to the current :class:`Exchange`. Thread-safe; no retries.
 
     Args:
-        tls: Context for TLS connections.
+        tls: Context for TLS connections; None for the libraries' own.
     """
 
-    def __init__(self, tls: ssl.SSLContext) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
         logging.getLogger(_LOG_NAME).addFilter(_OWN_REQUESTS)
         super().__init__(pool_connections=_POOLS, pool_maxsize=_CONNECTIONS, max_retries=0)

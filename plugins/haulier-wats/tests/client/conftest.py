@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import socket
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -186,14 +188,113 @@ def _write(handler, reply):
         handler.wfile.write(body)
 
 
+class UploadResource:
+    """An upload resource: takes PATCH at its offset and answers HEAD, as a resumable server does."""
+
+    def __init__(self, size, *, takes=None):
+        self.data = bytearray()
+        self.size = size
+        self.complete = False
+        self.appends = []
+        self._takes = takes
+
+    def install(self, server, path):
+        server.on("HEAD", path, lambda handler, request: (204, self._fields(), b""))
+        server.on("PATCH", path, self._append)
+
+    def _fields(self):
+        return {
+            "Upload-Offset": str(len(self.data)),
+            "Upload-Complete": "?1" if self.complete else "?0",
+            "Upload-Length": str(self.size),
+        }
+
+    def _append(self, handler, request):
+        if int(request.headers["upload-offset"]) != len(self.data) or self.complete:
+            return 409, self._fields(), b"{}"
+        digest = base64.b64encode(hashlib.sha256(request.body).digest()).decode()
+        assert request.headers.get("content-digest", digest) in {digest, f"sha-256=:{digest}:"}
+        assert request.headers["content-type"] == "application/partial-upload"
+        self.appends.append(len(request.body))
+        self.data += request.body[: self._takes]
+        self.complete = request.headers["upload-complete"] == "?1" and len(self.data) == self.size
+        return 204, self._fields(), b""
+
+
+class LegacyServer:
+    """A server as the first client expects it: forms, no digests, no item ids, filters ignored."""
+
+    def __init__(self, server):
+        self.server = server
+        self.files = {}
+        self.recordings = []
+        self.finalized = 0
+        self.status = {"status": "open"}
+        for path, name in (("/up/metadata", "metadata"), ("/up/video", "video")):
+            server.on("POST", path, lambda handler, request, name=name: self._file(name, request))
+        server.on(
+            "POST",
+            "/api/uploads/create-session",
+            {
+                "session_id": "legacy 1",
+                "metadata_upload_url": "/up/metadata",
+                "video_upload_url": f"{server.origin}/up/video",
+                "expires_at": "2031-10-26T16:00:22.123456",
+            },
+        )
+        server.on("POST", "/api/uploads/legacy%201/finalize", self._finalize)
+        server.on("GET", "/api/uploads/legacy%201/status", lambda handler, request: self.status)
+        server.on("GET", "/api/recordings", self._list)
+
+    def _file(self, name, request):
+        kind, boundary = request.headers["content-type"].split("; boundary=")
+        assert kind == "multipart/form-data"
+        head, content = request.body.split(b"\r\n\r\n", 1)
+        assert head.startswith(f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename='.encode())
+        end = f"\r\n--{boundary}--\r\n".encode()
+        assert content.endswith(end)
+        self.files[name] = content.removesuffix(end)
+        return {"file_id": f"file-{name}"}
+
+    def _finalize(self, handler, request):
+        self.finalized += 1
+        if not self.recordings:
+            self.recordings.append({"file_id": "rec-1", "session_id": "legacy 1", "size": len(self.files["video"])})
+        return self.recordings[0]
+
+    def _list(self, handler, request):
+        query = dict(pair.split("=") for pair in request.path.split("?")[1].split("&"))
+        start = int(query["offset"])
+        return {"recordings": self.recordings[start : start + int(query["limit"])]}
+
+
 def make_upload(video=b"video bytes", sidecar=b'{"session_id": "rdp_1_1729950022"}', **changes):
     """An upload of a recording; ``sidecar`` None for none."""
-    artifacts = [Artifact(0, Role.MEDIA, "rdp_1_1729950022_Srv_20241026_150022.mp4", "k/v.mp4", len(video), "video/mp4")]
+    artifacts = [
+        Artifact(0, Role.MEDIA, "rdp_1_1729950022_Srv_20241026_150022.mp4", "k/v.mp4", len(video), "video/mp4")
+    ]
     if sidecar is not None:
         artifacts.append(
             Artifact(1, Role.SIDECAR, "rdp_1_metadata.json", "k/v.json", len(sidecar), "application/json", sidecar)
         )
     return Upload(**{"task": "upload_1", "item_id": "ab" * 32, "nonce": "n1", "artifacts": tuple(artifacts)} | changes)
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
+    """No proxy of the machine that runs the tests."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("no_proxy", "")
+
+
+@pytest.fixture
+def dead_origin():
+    """An address where nobody listens, and nobody will."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 @pytest.fixture
@@ -255,6 +356,16 @@ def new_backend():
     yield make
     for backend in backends:
         backend.close()
+
+
+@pytest.fixture
+def upload_resource():
+    return UploadResource
+
+
+@pytest.fixture
+def legacy(server):
+    return LegacyServer(server)
 
 
 @pytest.fixture

@@ -133,10 +133,6 @@ def test_an_untrusted_certificate_names_the_option_that_helps():
 
 
 def test_an_error_raised_in_somebody_elses_handler_keeps_its_own_words():
-    try:
-        try:
-            raise FileNotFoundError(2, "some other trouble")
-        except FileNotFoundError:
-            raise ConnectionResetError(104, "reset")  # noqa: B904
-    except ConnectionResetError as error:
-        assert translate(error, where=WHERE, reached=True).what == "the connection was reset"
+    error = ConnectionResetError(104, "reset")
+    error.__context__ = FileNotFoundError(2, "some other trouble")
+    assert translate(error, where=WHERE, reached=True).what == "the connection was reset"

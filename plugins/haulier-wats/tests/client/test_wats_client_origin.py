@@ -84,7 +84,15 @@ def test_origins():
 
 @pytest.mark.parametrize(
     "base_url",
-    ["", "storage.example/api", "ftp://storage.example", "https://", "https://h:99999", "https://me:pw@h/api", "https://h/?a=1"],
+    [
+        "",
+        "storage.example/api",
+        "ftp://storage.example",
+        "https://",
+        "https://h:99999",
+        "https://me:pw@h/api",
+        "https://h/?a=1",
+    ],
 )
 def test_a_base_address_that_cannot_be_is_refused(new_backend, base_url):
     with pytest.raises(ConfigError, match="base_url") as caught:

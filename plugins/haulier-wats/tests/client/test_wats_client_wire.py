@@ -45,11 +45,9 @@ def test_health_is_any_2xx(server, client, context):
     client.health(context)
 
 
-def test_a_refused_connection_never_reached_the_server(new_backend, start_server, context):
-    gone = start_server()
-    gone.httpd.socket.close()
+def test_a_refused_connection_never_reached_the_server(new_backend, dead_origin, context):
     with pytest.raises(NetworkError, match="refused") as caught:
-        new_backend(gone.url).probe(context)
+        new_backend(dead_origin).probe(context)
     assert not caught.value.reached
 
 
@@ -65,11 +63,8 @@ def test_a_failed_tls_handshake_never_reached_the_server(server, new_backend, co
     assert not caught.value.reached
 
 
-def test_a_dead_proxy_never_reached_the_server(server, start_server, backend, context, monkeypatch):
-    proxy = start_server()
-    proxy.httpd.socket.close()
-    monkeypatch.setenv("http_proxy", proxy.origin)
-    monkeypatch.setenv("no_proxy", "")
+def test_a_dead_proxy_never_reached_the_server(server, dead_origin, backend, context, monkeypatch):
+    monkeypatch.setenv("http_proxy", dead_origin)
     with pytest.raises(NetworkError, match="refused") as caught:
         backend.probe(context)
     assert not caught.value.reached
@@ -80,7 +75,6 @@ def test_a_proxy_from_the_environment_is_used(start_server, new_backend, context
     proxy = start_server()
     proxy.on("GET", "http://storage.invalid/api/health", {})
     monkeypatch.setenv("http_proxy", proxy.origin)
-    monkeypatch.setenv("no_proxy", "")
     new_backend("http://storage.invalid/api").probe(context)
     assert proxy.received[0].path == "http://storage.invalid/api/health"
 
