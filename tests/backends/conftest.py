@@ -174,7 +174,9 @@ def sha256(content):
 def make_drive(backend, *contents, item=ITEM, nonce="n1", keys=("2026/a.mp4", "2026/a.json"), part_size=10):
     roles = (Role.MEDIA, Role.SIDECAR)
     artifacts = tuple(
-        Artifact(index, roles[index], keys[index].rpartition("/")[2], keys[index], len(content), "application/octet-stream")
+        Artifact(
+            index, roles[index], keys[index].rpartition("/")[2], keys[index], len(content), "application/octet-stream"
+        )
         for index, content in enumerate(contents)
     )
     return Drive(backend, Upload("upload_1", item, nonce, artifacts), list(contents), part_size)

@@ -6,7 +6,8 @@ import itertools
 import threading
 
 import pytest
-from pydantic import TypeAdapter, ValidationError as PydanticError
+from pydantic import TypeAdapter
+from pydantic import ValidationError as PydanticError
 
 from haulier.backends.api import Held, Outcome
 from haulier.backends.memory import Gate, MemoryBackend, MemoryOptions, MemoryStore

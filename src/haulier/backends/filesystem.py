@@ -19,6 +19,7 @@ from haulier.backends.local_folder import LocalFolder
 from haulier.backends.local_store import LocalStore
 from haulier.backends.remote_folder import RemoteFolder
 from haulier.backends.remote_store import RemoteStore
+from haulier.config.secrets import Secret  # noqa: TC001 - options are resolved when a table is validated
 from haulier.models import Proof
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ class FilesystemOptions:
     url: str = field(metadata={"help": "absolute path, file:// address, or any address that fsspec knows"})
     options: dict[str, Any] = field(
         default_factory=dict, repr=False, metadata={"help": "further arguments of fsspec's file system"}
+    )
+    secrets: dict[str, Secret] = field(
+        default_factory=dict, metadata={"help": "those of its arguments that are secrets, such as a password"}
     )
     create: bool = field(
         default=True,
@@ -174,7 +178,8 @@ class FilesystemBackend(Backend):
         return folder, LocalStore(folder, read_back=self._read_back)
 
     def _make_remote(self) -> tuple[RemoteFolder, RemoteStore]:
-        folder = RemoteFolder(self.options.url, self.options.options, platform=self._platform)
+        secrets = {name: secret.reveal() for name, secret in self.options.secrets.items()}
+        folder = RemoteFolder(self.options.url, self.options.options | secrets, platform=self._platform)
         return folder, RemoteStore(folder, create=self.options.create, read_back=self._read_back)
 
     def _local_abilities(self) -> Abilities:

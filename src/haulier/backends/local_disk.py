@@ -9,6 +9,7 @@ import errno
 import io
 import os
 import stat
+import sys
 from typing import TYPE_CHECKING
 
 from haulier.files import Files, System, native_system
@@ -76,7 +77,7 @@ class LocalDisk:
     def open_for_reading(self, path: str) -> io.FileIO:
         """Open a file to read it once, past what the page cache holds of it where that can be asked."""
         file = io.FileIO(os.open(self._spelled(path), os.O_RDONLY | _FLAGS), "r")
-        if hasattr(os, "posix_fadvise"):
+        if sys.platform == "linux":
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         return file
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-__all__ = ["FileState", "Recording", "Resumable", "SessionAnswer", "SessionStatus", "StoredFile", "recordings_in"]
+__all__ = ["Recording", "Resumable", "SessionAnswer", "SessionStatus", "StoredFile", "recordings_in"]
 
 PROTOCOL = "ietf-resumable-upload"
 """Name of the only resumable protocol that is spoken here."""
@@ -109,36 +109,18 @@ class SessionAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class FileState:
-    """How far one file of a session is, in bytes."""
-
-    offset: int = 0
-    complete: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class SessionStatus:
     """How an upload session stands; ``status`` is empty when an old server says something else."""
 
     status: str
     file_id: str = ""
-    item_id: str = ""
-    files: dict[str, FileState] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, value: Any) -> SessionStatus:
         """Read the answer, whatever it is."""
         if not isinstance(value, dict):
             return cls("")
-        files = value.get("files")
-        states = {
-            str(name): FileState(_count(state, "offset") or 0, state.get("complete") is True)
-            for name, state in (files.items() if isinstance(files, dict) else ())
-            if isinstance(state, dict)
-        }
-        return cls(
-            _text(value, "status").strip().lower(), _identifier(value, "file_id"), _text(value, "item_id"), states
-        )
+        return cls(_text(value, "status").strip().lower(), _identifier(value, "file_id"))
 
 
 def recordings_in(value: Any) -> list[Recording]:

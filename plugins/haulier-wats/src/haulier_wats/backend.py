@@ -152,7 +152,8 @@ class WatsBackend(Backend):
         abilities = self.abilities if session.resumable else _whole_files(self.abilities)
         if not session.digests:
             abilities = replace(abilities, part_digests=frozenset())
-        return session.to_token(client.http, answer.expires_at), abilities
+        token = session.to_token(client.http, answer.expires_at)
+        return replace(token, known=bool(session.file_id)), abilities
 
     def held(self, upload: Upload, token: Token, context: Context) -> Held:
         """Ask the session's status, then each upload resource for its offset."""
@@ -174,7 +175,8 @@ class WatsBackend(Backend):
 
         session, artifact = Session.from_token(token), upload.artifacts[part.artifact]
         if session.file_id:
-            return Held(stored=self._stored(upload, session, "", context))
+            sizes = {each.index: each.size for each in upload.artifacts}
+            return Held(prefixes=sizes, stored=self._stored(upload, session, "", context))
         if session.resumable:
             return append_part(self._client, session, artifact, part, body, context)
         return whole_file(self._client, session, artifact, part, body, context)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from haulier_wats.options import WatsOptions
     from haulier_wats.outgoing import Outgoing
 
-__all__ = ["Answer", "Http", "origin_of"]
+__all__ = ["Http", "HttpAnswer", "origin_of"]
 
 ANSWER_LIMIT = 1024 * 1024
 """Bytes of an answer that is kept in memory."""
@@ -44,7 +44,7 @@ _REASON_MEMBERS = ("detail", "message", "error", "title")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """An answer with its body, at most 1 MiB. Header names are found in any case."""
 
     status: int
@@ -132,7 +132,7 @@ class Http:
         headers: Mapping[str, str] | None = None,
         body: bytes | Outgoing | None = None,
         read_timeout: float | None = None,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Send one request and read its answer, whatever its status.
 
         Args:
@@ -149,18 +149,18 @@ class Http:
             CancelledError: The context was cancelled; so are errors of reading the body passed on.
         """
         with self._exchange(method, url, context, headers=headers, body=body, read_timeout=read_timeout) as response:
-            return Answer(response.status_code, response.headers, self._read(response, self.where(url)))
+            return HttpAnswer(response.status_code, response.headers, self._read(response, self.where(url)))
 
     @contextmanager
-    def stream(self, url: str, context: Context) -> Iterator[tuple[Answer, Iterator[bytes]]]:
+    def stream(self, url: str, context: Context) -> Iterator[tuple[HttpAnswer, Iterator[bytes]]]:
         """GET an address whose content is read in blocks; that of a failure lies in the answer."""
         with self._exchange("GET", url, context, headers={"Accept": "*/*"}) as response:
-            answer = Answer(response.status_code, response.headers)
+            answer = HttpAnswer(response.status_code, response.headers)
             if not answer.ok:
-                answer = Answer(response.status_code, response.headers, self._read(response, self.where(url)))
+                answer = HttpAnswer(response.status_code, response.headers, self._read(response, self.where(url)))
             yield answer, response.iter_content(_READ_BLOCK) if answer.ok else iter(())
 
-    def error(self, answer: Answer, url: str, **meanings: type[TransferError]) -> TransferError:
+    def error(self, answer: HttpAnswer, url: str, **meanings: type[TransferError]) -> TransferError:
         """The error that an unsuccessful answer stands for; ``meanings`` as in :func:`error_for_status`."""
         return error_for_status(
             answer.status,
@@ -170,7 +170,7 @@ class Http:
             **meanings,
         )
 
-    def reason(self, answer: Answer) -> str:
+    def reason(self, answer: HttpAnswer) -> str:
         """The server's own words, cleaned, the token cut out."""
         return clean_reason(answer.reason, redact=[self._auth.token])
 
@@ -191,11 +191,11 @@ class Http:
         body: bytes | Outgoing | None = None,
         read_timeout: float | None = None,
     ) -> Iterator[requests.Response]:
-        context.check_cancelled()
         exchange = Exchange()
         timeout = (context.silence, read_timeout or context.silence)
         with ExitStack() as stack:
             stack.callback(context.on_cancel(exchange.cut))
+            context.check_cancelled()
             try:
                 response = stack.enter_context(self._send(method, url, headers, body, timeout, exchange))
                 _raise_failure(body)

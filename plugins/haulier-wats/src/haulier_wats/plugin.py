@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from haulier import hookimpl
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from haulier import Backend
 
-__all__ = ["register_backends", "register_commands"]
+__all__ = ["register_backends", "register_commands", "register_config_readers"]
 
 
 @hookimpl
@@ -24,7 +24,16 @@ def register_backends() -> list[type[Backend]]:
 
 @hookimpl
 def register_commands() -> list[click.Command]:
-    """The command group ``wats``."""
+    """The command group ``wats``, and ``demo``."""
     from haulier_wats.commands import wats
+    from haulier_wats.demo import demo
 
-    return [wats]
+    return [wats, demo]
+
+
+@hookimpl
+def register_config_readers() -> dict[str, Any]:
+    """The reader of the host's own ``config.json``, told by its section ``api``."""
+    from haulier_wats.config import read_wats_config
+
+    return {"api": read_wats_config}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from haulier.backends.api import Context
-    from haulier_wats.http import Answer, Http
+    from haulier_wats.http import Http, HttpAnswer
     from haulier_wats.outgoing import Outgoing
 
 __all__ = ["Progress", "append", "progress", "session_error"]
@@ -98,7 +98,7 @@ def append(
     return _progress_of(answer) or progress(http, url, context)
 
 
-def session_error(http: Http, answer: Answer, url: str) -> TransferError:
+def session_error(http: Http, answer: HttpAnswer, url: str) -> TransferError:
     """The error of an answer from an address of a session; one that is gone, or no longer granted, needs a new one."""
     error = http.error(answer, url, gone=SessionLostError)
     if answer.status == HTTPStatus.FORBIDDEN and any(word in answer.reason.lower() for word in _GONE_WORDS):
@@ -109,7 +109,7 @@ def session_error(http: Http, answer: Answer, url: str) -> TransferError:
     return error
 
 
-def _expected_offset(answer: Answer) -> int | None:
+def _expected_offset(answer: HttpAnswer) -> int | None:
     stands = _progress_of(answer)
     if stands is not None:
         return stands.offset
@@ -117,7 +117,7 @@ def _expected_offset(answer: Answer) -> int | None:
     return member if isinstance(member, int) and member >= 0 else None
 
 
-def _progress_of(answer: Answer) -> Progress | None:
+def _progress_of(answer: HttpAnswer) -> Progress | None:
     """Read the fields; a malformed one counts as not sent (section 4 of the draft)."""
     offset = _item(answer.headers, "Upload-Offset")
     if not _INTEGER.fullmatch(offset):
