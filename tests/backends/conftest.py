@@ -152,6 +152,8 @@ class Drive:
     def commit(self):
         last = next((part for part in self.parts() if part.last), None)
         digests = dict(enumerate({"sha256": sha256(content)} for content in self.contents))
+        if last is not None and self.abilities.parts is PartsMode.WHOLE:
+            del digests[last.artifact]  # streamed: not known before it is read
         with_bytes = LastPart(last, self.body(last)) if last else None
         return self.backend.commit(self.upload, self.token, self.held, digests, self.context, with_bytes)
 

@@ -49,7 +49,7 @@ def sha(path):
 
 
 @pytest.mark.parametrize("size", [0, 1, 1023, 1024, 1025, 2048, 10_000])
-@pytest.mark.parametrize("mode", MODES, ids=lambda mode: "-".join(mode))
+@pytest.mark.parametrize("mode", MODES, ids="-".join)
 def test_a_file_and_its_sidecar_arrive_and_the_receipt_says_so(tmp_path, journal, mode, size):
     destination = backend(*mode)
     rig = UploadRig(journal, destination)
@@ -71,7 +71,7 @@ class Killed(BaseException):
     """Ends the worker as a kill would: nothing after it runs."""
 
 
-@pytest.mark.parametrize("mode", MODES, ids=lambda mode: "-".join(mode))
+@pytest.mark.parametrize("mode", MODES, ids="-".join)
 def test_invariant_5_after_a_kill_at_any_step_the_upload_goes_on_and_is_stored_once(tmp_path, mode):
     video, sidecar = make_file(tmp_path), tmp_path / "session.json"
     sidecar.write_text('{"session_id": "one"}')

@@ -115,6 +115,8 @@ class Abilities:
         whole_digests: Names of digests it wants of each artifact at commit. ``sha256`` is always there.
         proof: The strongest proof it offers.
         sidecar_first: Whether the sidecar is sent before the media file.
+        rewinds: Whether a part sent at a smaller offset than the held prefix cuts the prefix back first. Then only
+            what was journalled as acknowledged is taken for held: after a power cut the tail may be garbage.
         case_folding: Whether keys that differ in case alone are the same object.
         optional: Those of ``list``, ``delete``, ``read``, ``copy``, ``presign`` that it has.
     """
@@ -127,6 +129,7 @@ class Abilities:
     whole_digests: frozenset[str] = frozenset()
     proof: Proof = Proof.ACKNOWLEDGED
     sidecar_first: bool = False
+    rewinds: bool = False
     case_folding: bool = False
     optional: frozenset[str] = frozenset()
 
@@ -433,7 +436,8 @@ class Backend(ABC):
             upload: The upload.
             token: Its session.
             held: All parts.
-            digests: Digests of each whole artifact by index and hashlib name; ``sha256`` is always there.
+            digests: Digests of each whole artifact by index and hashlib name, ``sha256`` among them. Of an artifact that
+                is streamed as the last part they are known only afterwards: ask ``last.body.whole``.
             context: What to obey.
             last: With ``CommitMode.LAST_PART`` the part whose arrival commits.
 
@@ -473,13 +477,15 @@ class Backend(ABC):
 class PutBackend(ABC):
     """The small one: a destination that takes whole objects and nothing else. The core adapts it to :class:`Backend`.
 
-    Attributes are those of :class:`Backend`.
+    Attributes are those of :class:`Backend`; ``proof`` is the strongest that ``put`` or ``stat`` answers allow, None for
+    ``size`` with ``stat`` and ``acknowledged`` without.
     """
 
     type: ClassVar[str]
     options_type: ClassVar[Any]
     api_level: ClassVar[int] = API_LEVEL
     if_absent: IfAbsent = IfAbsent.NONE
+    proof: Proof | None = None
     limits: Limits = Limits()
 
     def __init__(self, name: str, options: Any) -> None:

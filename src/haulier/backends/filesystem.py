@@ -186,6 +186,7 @@ class FilesystemBackend(Backend):
         return Abilities(
             parts=PartsMode.SEQUENTIAL,
             resume=ResumeMode.OFFSET,
+            rewinds=True,
             commit=CommitMode.EXPLICIT,
             if_absent=IfAbsent.ATOMIC,
             proof=Proof.CONTENT if self._read_back else Proof.SIZE,

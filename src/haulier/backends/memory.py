@@ -260,7 +260,9 @@ class MemoryBackend(Backend):
             for number, part in held.parts.get(artifact.index, {}).items():
                 if part.etag and part.etag != _etag(received.pieces.get(number)):
                     raise IntegrityError(f"part {number} is not the one that was acknowledged", where=artifact.key)
-            if self.abilities.proof is Proof.CONTENT and digests[artifact.index]["sha256"] != received.sha256:
+            # Of a last part that is streamed the digest is not known before it is read: the engine compares it.
+            ours = digests.get(artifact.index, {}).get("sha256", received.sha256)
+            if self.abilities.proof is Proof.CONTENT and ours != received.sha256:
                 raise IntegrityError("the bytes received have another SHA-256", where=artifact.key)
             made = MemoryObject(artifact.key, artifact.size, received.sha256, upload.item_id, "", received.content)
             new = (*new, made)

@@ -118,8 +118,9 @@ class PutAdapter(Backend):
                 raise OffsetError("not every artifact is stored", where=self.name, held=now)
             return now.stored
         del held
-        sha256 = digests[last.part.artifact]["sha256"]
-        answers = {last.part.artifact: self._put(upload, token, last.part, last.body, context, sha256)}
+        # Of a last part that is streamed the digest is not known before it is read.
+        known = digests.get(last.part.artifact, {}).get("sha256")
+        answers = {last.part.artifact: self._put(upload, token, last.part, last.body, context, known)}
         with self._lock:
             answers |= self._stored.pop((upload.item_id, upload.nonce), {})
         return tuple(answers.get(entry.index) or self._found(entry, context) for entry in upload.artifacts)
@@ -224,7 +225,7 @@ def adapt(put_type: type[PutBackend]) -> type[PutAdapter]:
         resume=ResumeMode.LIST if can_stat else ResumeMode.NONE,
         commit=CommitMode.LAST_PART,
         if_absent=IfAbsent.CHECK_THEN_WRITE if checks else put_type.if_absent,
-        proof=getattr(put_type, "proof", Proof.SIZE if can_stat else Proof.ACKNOWLEDGED),
+        proof=put_type.proof or (Proof.SIZE if can_stat else Proof.ACKNOWLEDGED),
         sidecar_first=True,
     )
     members = {

@@ -82,6 +82,7 @@ def _decode_abilities(text: str | None) -> Abilities | None:
         whole_digests=frozenset(data["whole_digests"]),
         proof=Proof(data["proof"]),
         sidecar_first=data["sidecar_first"],
+        rewinds=data["rewinds"],
         case_folding=data["case_folding"],
         optional=frozenset(data["optional"]),
     )

@@ -97,7 +97,10 @@ def _absent(
     artifact: Artifact, cut: Sequence[Part], abilities: Abilities, held: Held, journalled: Sequence[PartRow]
 ) -> tuple[list[Part], int]:
     if abilities.resume is ResumeMode.OFFSET:
-        return _after_prefix(artifact, cut, held.prefixes.get(artifact.index, 0), journalled)
+        prefix = held.prefixes.get(artifact.index, 0)
+        if abilities.rewinds:
+            prefix = min(prefix, _acknowledged_prefix(artifact.index, journalled))
+        return _after_prefix(artifact, cut, prefix, journalled)
     present = held.parts.get(artifact.index, {})
     sizes = {part.number: part.size for part in cut}
     for number, part in present.items():
@@ -106,6 +109,15 @@ def _absent(
                 f"the destination holds part {number} with {part.size} bytes, not {sizes.get(number)}"
             )
     return [part for part in cut if part.number not in present], sum(part.size for part in present.values())
+
+
+def _acknowledged_prefix(artifact: int, journalled: Sequence[PartRow]) -> int:
+    end = 0
+    for row in sorted((row for row in journalled if row.artifact == artifact), key=lambda row: row.offset):
+        if row.offset > end:
+            break
+        end = max(end, row.offset + row.size)
+    return end
 
 
 def _after_prefix(

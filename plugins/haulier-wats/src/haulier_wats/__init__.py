@@ -1,0 +1,1 @@
+"""The WATS storage protocol for Haulier: REST client, backend, reference server and demo."""

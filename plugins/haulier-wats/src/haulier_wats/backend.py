@@ -199,10 +199,6 @@ class WatsBackend(Backend):
         from haulier_wats.stored import acknowledged, stored_upload
 
         client, session = self._client, Session.from_token(token)
-        if session.resumable and not session.file_id:
-            for artifact in upload.artifacts:
-                if artifact.size == 0:
-                    self._offset(artifact, session, context)
         files = {
             _FILE_NAMES[artifact.role]: {"size": artifact.size, "sha256": digests[artifact.index]["sha256"]}
             for artifact in upload.artifacts

@@ -36,6 +36,8 @@ def append_part(
     Raises:
         OffsetError: The resource stands elsewhere, before or after.
     """
+    if not part.size:
+        return Held(prefixes={artifact.index: settled_offset(client, session, artifact, context)})
     url = session.url(artifact)
     offset = part.offset
     for piece, size, sha256 in _pieces(session, part, body):
@@ -85,7 +87,7 @@ def _pieces(session: Session, part: Part, body: Body) -> Iterator[tuple[Outgoing
     sizes = append_sizes(part.size, session.min_append, session.max_append)
     if len(sizes) == 1:
         sha256 = body.digest("sha256") if session.digests else ""
-        yield Outgoing(body) if part.size else b"", part.size, sha256
+        yield Outgoing(body), part.size, sha256
         return
     for size in sizes:
         piece = _read_exactly(body, size)

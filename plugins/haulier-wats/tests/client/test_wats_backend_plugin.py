@@ -19,7 +19,7 @@ from haulier_wats.plugin import register_backends, register_commands
 
 def test_what_is_registered():
     assert register_backends() == [WatsBackend]
-    assert [command.name for command in register_commands()] == ["wats"]
+    assert "wats" in {command.name for command in register_commands()}
 
 
 def test_registering_loads_no_http_library():

@@ -237,17 +237,32 @@ def test_html_refusals_become_text(server, client, context):
         client.health(context)
 
 
-def test_cancelling_ends_a_request_that_waits(server, client, context, hold):
+def test_cancelling_ends_a_request_that_waits(server, client, new_context, hold):
+    context = new_context(silence=60)
     waiting = threading.Event()
 
     def wait(handler, request):
         waiting.set()
-        hold.wait(30)
+        hold.wait(20)
+        return {}
 
     server.on("GET", "/api/health", wait)
-    threading.Thread(target=lambda: waiting.wait(30) and context.cancel(), daemon=True).start()
+    threading.Thread(target=lambda: waiting.wait(20) and context.cancel(), daemon=True).start()
     with pytest.raises(CancelledError):
         client.health(context)
+
+
+def test_cancelling_ends_a_body_that_nobody_reads(server, client, body, new_context, hold):
+    context = new_context(silence=60)
+
+    def wait(handler, request):
+        threading.Timer(0.05, context.cancel).start()
+        hold.wait(20)
+        handler.connection.close()
+
+    server.on("POST", "/up", wait, read_body=False)
+    with pytest.raises(CancelledError):
+        client.upload_file(f"{server.origin}/up", body(bytes(32 * MIB)), "a.mp4", context)
 
 
 def test_a_cancelled_context_sends_nothing(server, client, context):
