@@ -251,6 +251,14 @@ class UploadManager:
         self._waker.wake()
         return [one.row.snapshot() for one in taken], result
 
+    def scan_watched(self) -> list[ScanResult]:
+        """Look at every watched folder once and queue what is whole, within the configured age."""
+        if not self.config.upload.auto_upload:
+            return []
+        results = self.service.folders.watch_once()
+        self._waker.wake()
+        return results
+
     def wait(self, task: Task | str, timeout: float | None = None) -> Receipt:
         """Wait until a task is completed.
 
@@ -305,6 +313,12 @@ class UploadManager:
         """Snapshots of tasks in order of submission."""
         query = TaskFilter(frozenset(states), backend, limit=limit, newest_first=newest_first)
         return [row.snapshot() for row in self.service.journal.read(lambda tx: tx.tasks(query))]
+
+    def snapshots(self, task_ids: Iterable[str]) -> list[Task]:
+        """Snapshots of these tasks, all of one moment; ids nobody knows are left out."""
+        wanted = list(task_ids)
+        rows = self.service.journal.read(lambda tx: [tx.task(task_id) for task_id in wanted])
+        return [row.snapshot() for row in rows if row is not None]
 
     def status(self) -> ManagerStatus:
         """A summary; costs the same for any number of tasks."""

@@ -1,0 +1,117 @@
+"""Where things lie below the data folder, and moves that survive a power cut."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+__all__ = ["Folders", "sync_file", "sync_folder"]
+
+
+class Folders:
+    """The layout of a data folder.
+
+    ``.incoming/SESSION/COPY`` holds what is being uploaded, ``recordings/YYYY/MM/DD/FILE_ID/`` what is stored, and
+    ``.server`` the database.
+
+    Args:
+        root: The data folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.incoming = root / ".incoming"
+        self.database = root / ".server" / "wats.db"
+
+    def prepare(self) -> None:
+        """Make the folders.
+
+        Raises:
+            OSError: They cannot be made or written to.
+        """
+        for folder in (self.incoming, self.database.parent, self.root / "recordings"):
+            folder.mkdir(parents=True, exist_ok=True)
+            sync_folder(folder.parent)
+
+    def copy(self, sid: str, name: str) -> Path:
+        """One copy of a file of a session."""
+        return self.incoming / sid / name
+
+    def drop_session(self, sid: str) -> None:
+        """Remove everything that a session brought."""
+        shutil.rmtree(self.incoming / sid, ignore_errors=True)
+
+    def drop_copy(self, sid: str, name: str) -> None:
+        """Remove one copy, if it is there."""
+        with suppress(OSError):
+            self.copy(sid, name).unlink(missing_ok=True)
+
+    def recording(self, folder: str) -> Path:
+        """A recording's folder from its name in the database."""
+        return self.root.joinpath(*folder.split("/"))
+
+    def move(self, source: Path, target: Path) -> None:
+        """Move a file within the data folder; repeated after an interruption, it goes on where it stood.
+
+        Raises:
+            OSError: It cannot be moved.
+        """
+        self._make(target.parent)
+        if source.exists():
+            source.replace(target)
+        sync_folder(target.parent)
+
+    def remove_recording(self, folder: str) -> None:
+        """Remove a recording's folder, and those above it that are empty then.
+
+        Raises:
+            OSError: A file of it cannot be removed.
+        """
+        path = self.recording(folder)
+        if path.exists():
+            shutil.rmtree(path)
+        for parent in path.parents[: len(folder.split("/")) - 2]:
+            try:
+                parent.rmdir()
+            except OSError:
+                break
+
+    def _make(self, folder: Path) -> None:
+        if not folder.is_dir():
+            self._make(folder.parent)
+            folder.mkdir(exist_ok=True)
+            sync_folder(folder.parent)
+
+
+def folder_for(created_at: float, file_id: str) -> str:
+    """The name in the database of a recording's folder: by day in UTC, then by id."""
+    return f"recordings/{datetime.fromtimestamp(created_at, UTC):%Y/%m/%d}/{file_id}"
+
+
+def sync_file(path: Path) -> None:
+    """Put a file's content on the disk for good.
+
+    Raises:
+        OSError: The disk refuses.
+    """
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Put a folder's entries on the disk for good; Windows has no such call and needs none on NTFS.
+
+    Raises:
+        OSError: The disk refuses.
+    """
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,118 @@
+"""The body of a request, as far as the client, the clock and newer requests let it come."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from haulier_wats.server.problems import Problem
+from haulier_wats.server.turns import Turn
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+__all__ = ["BodyEnded", "Incoming", "content_length", "read_json"]
+
+MAX_JSON = 1 << 20
+"""Most bytes of a JSON body."""
+
+MAX_DEPTH = 64
+"""Most levels of nesting in a JSON body."""
+
+
+class BodyEnded(Problem):
+    """The body broke off: the client left or fell silent, or a newer request took over."""
+
+
+class Incoming:
+    """Chunks of a body in order. To be iterated once.
+
+    Args:
+        request: Whose body.
+        silence: Seconds without a byte after which it is given up.
+        turn: What may end it early; can be set later.
+    """
+
+    def __init__(self, request: Request, silence: float, turn: Turn | None = None) -> None:
+        self.turn = turn or Turn()
+        self._receive = request.receive
+        self._silence = silence
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield what arrives.
+
+        Raises:
+            BodyEnded: It broke off.
+        """
+        more = True
+        while more:
+            message = await self._next()
+            if message["type"] == "http.disconnect":
+                raise BodyEnded(HTTPStatus.BAD_REQUEST, "the connection ended before the body did")
+            more = message.get("more_body", False)
+            if body := message.get("body", b""):
+                yield body
+
+    async def _next(self) -> Any:
+        try:
+            async with self.turn.waiting(self._silence):
+                return await self._receive()
+        except TimeoutError:
+            if self.turn.superseded:
+                raise BodyEnded(HTTPStatus.CONFLICT, "a newer request for this upload took over") from None
+            raise BodyEnded(
+                HTTPStatus.REQUEST_TIMEOUT, f"no byte came for {self._silence:g} seconds; send the rest again"
+            ) from None
+
+
+def content_length(request: Request) -> int:
+    """Bytes that the client announced; 0 when it did not say."""
+    value = request.headers.get("content-length", "")
+    return int(value) if value.isdecimal() else 0
+
+
+async def read_json(request: Request, silence: float) -> Any:
+    """Read a JSON body of at most 1 MiB.
+
+    Returns:
+        Its value; None when the body is empty.
+
+    Raises:
+        Problem: 413, it is too long; 400, it is no JSON or nested too deeply.
+        BodyEnded: It broke off.
+    """
+    body = bytearray()
+    if content_length(request) <= MAX_JSON:
+        async for chunk in Incoming(request, silence):
+            body += chunk
+            if len(body) > MAX_JSON:
+                break
+    if content_length(request) > MAX_JSON or len(body) > MAX_JSON:
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a JSON body holds at most {MAX_JSON} bytes")
+    if not body.strip():
+        return None
+    try:
+        value = json.loads(body, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise Problem(HTTPStatus.BAD_REQUEST, "the body is no JSON (RFC 8259)") from None
+    if _depth_exceeds(value, MAX_DEPTH):
+        raise Problem(HTTPStatus.BAD_REQUEST, f"the body's JSON is nested deeper than {MAX_DEPTH} levels")
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _depth_exceeds(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        children = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
+        level = [child for group in children for child in group]
+        if not level:
+            return False
+    return True

@@ -1,0 +1,95 @@
+"""Recordings in the database. Every method is one transaction and may be called by any thread."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from typing import TYPE_CHECKING
+
+from haulier_wats.server.rows import Recording, SessionStatus, columns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from haulier_wats.server.database import Database
+
+__all__ = ["FILTERS", "RecordingTable"]
+
+FILTERS = {"item_id": "item_id", "sha256": "sha256", "session_id": "recording_session"}
+"""Column of each filter of a listing."""
+
+_COLUMNS = ", ".join(columns(Recording))
+
+
+class RecordingTable:
+    """What is stored, and what is about to be stored or deleted.
+
+    Args:
+        database: Where it is kept.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, file_id: str) -> Recording | None:
+        """A stored recording."""
+        return self._one("file_id = ? AND state = 'stored'", file_id)
+
+    def of_item(self, item_id: str) -> Recording | None:
+        """The stored recording of a client's item."""
+        return self._one("item_id = ? AND state = 'stored'", item_id)
+
+    def page(self, filters: Mapping[str, str], limit: int, offset: int) -> tuple[list[Recording], int]:
+        """Recordings that fit all filters, newest first, and how many there are on all pages."""
+        where = " AND ".join(["state = 'stored'", *(f"{FILTERS[name]} = ?" for name in filters)])
+        values = tuple(filters.values())
+        with self._database.transaction() as connection:
+            (total,) = connection.execute(f"SELECT count(*) FROM recordings WHERE {where}", values).fetchall()[0]
+            rows = connection.execute(
+                f"SELECT {_COLUMNS} FROM recordings WHERE {where} "
+                "ORDER BY created_at DESC, number DESC LIMIT ? OFFSET ?",
+                (*values, limit, offset),
+            ).fetchall()
+        return [Recording(*row) for row in rows], total
+
+    def begin(self, recording: Recording) -> None:
+        """Note that a recording's files are about to be moved to their place."""
+        names = columns(Recording)
+        marks = ", ".join("?" * len(names))
+        with self._database.transaction() as connection:
+            connection.execute(
+                f"INSERT INTO recordings (state, {_COLUMNS}) VALUES ('storing', {marks})", astuple(recording)
+            )
+
+    def finish(self, recording: Recording) -> None:
+        """The files are in their place: the recording is stored and its session completed."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE recordings SET state = 'stored' WHERE file_id = ?", (recording.file_id,))
+            connection.execute(
+                "UPDATE sessions SET status = ?, file_id = ? WHERE sid = ?",
+                (SessionStatus.COMPLETED, recording.file_id, recording.sid),
+            )
+
+    def begin_delete(self, file_id: str) -> Recording | None:
+        """Note that a recording's files are about to be removed, and forget the sessions that brought them."""
+        with self._database.transaction() as connection:
+            recording = self.get(file_id)
+            if recording is not None:
+                connection.execute("UPDATE recordings SET state = 'deleting' WHERE file_id = ?", (file_id,))
+                connection.execute("DELETE FROM sessions WHERE file_id = ?", (file_id,))
+        return recording
+
+    def remove(self, file_id: str) -> None:
+        """The files are gone, or never came."""
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM recordings WHERE file_id = ? AND state <> 'stored'", (file_id,))
+
+    def unsettled(self, state: str) -> list[Recording]:
+        """Recordings that were being stored (``storing``) or deleted (``deleting``)."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(f"SELECT {_COLUMNS} FROM recordings WHERE state = ?", (state,)).fetchall()
+        return [Recording(*row) for row in rows]
+
+    def _one(self, where: str, value: str) -> Recording | None:
+        with self._database.transaction() as connection:
+            row = connection.execute(f"SELECT {_COLUMNS} FROM recordings WHERE {where}", (value,)).fetchone()
+        return Recording(*row) if row else None

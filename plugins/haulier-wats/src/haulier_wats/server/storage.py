@@ -1,0 +1,167 @@
+"""All that a server works on, and the rules of its upload sessions' lives."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from haulier_wats.server.database import Database
+from haulier_wats.server.folders import Folders
+from haulier_wats.server.problems import Problem
+from haulier_wats.server.recording_table import RecordingTable
+from haulier_wats.server.rows import FileState, Kind, SessionStatus
+from haulier_wats.server.session_table import SessionTable
+from haulier_wats.server.settings import ServerSetupError
+from haulier_wats.server.sink import RunningDigests
+from haulier_wats.server.storing import Shelves
+from haulier_wats.server.turns import Turns
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from haulier_wats.server.rows import Session, SessionFile
+    from haulier_wats.server.settings import ServerSettings
+
+__all__ = ["Storage"]
+
+SWEEP_INTERVAL = 60.0
+"""Least seconds between two sweeps."""
+
+_log = logging.getLogger(__name__)
+
+
+class Storage:
+    """The data folder of one server, opened. Methods block and may be called by any thread.
+
+    Args:
+        settings: What the server was told.
+
+    Raises:
+        ServerSetupError: The folder cannot be used.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.settings = settings
+        self.folders = Folders(settings.data_dir.absolute())
+        self.turns = Turns()
+        self.digests = RunningDigests()
+        try:
+            self.folders.prepare()
+        except OSError as error:
+            raise ServerSetupError(
+                f"the data folder {settings.data_dir} cannot be used ({error.strerror or error}); "
+                "give a folder that the server may write to"
+            ) from error
+        self._database = Database(self.folders.database)
+        self.sessions = SessionTable(self._database)
+        self.recordings = RecordingTable(self._database)
+        self.shelves = Shelves(self.folders, self.sessions, self.recordings)
+        self._swept_at = 0.0
+        try:
+            self._recover()
+        except OSError as error:
+            self.close()
+            raise ServerSetupError(
+                f"what an earlier server left in {settings.data_dir} cannot be put in order ({error}); "
+                "free the files or the disk, then start again"
+            ) from error
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def expiry(self) -> float:
+        """When a session ends that is used now."""
+        return self.settings.clock() + self.settings.session_ttl
+
+    def path(self, file: SessionFile) -> Path:
+        """Where the acknowledged bytes of a session's file are."""
+        return self.folders.copy(file.sid, file.copy)
+
+    def session(self, sid: str) -> Session:
+        """A session that is remembered; one whose time is up ends here.
+
+        Raises:
+            Problem: 404, there is none.
+        """
+        session = self.sessions.get(sid)
+        if session is not None and session.status is SessionStatus.OPEN and self._is_over(session):
+            self.end(sid, SessionStatus.EXPIRED)
+            session = self.sessions.get(sid)
+        if session is None:
+            raise Problem(HTTPStatus.NOT_FOUND, "there is no such upload session; create a new one")
+        return session
+
+    def usable(self, sid: str) -> Session:
+        """A session that is open or completed.
+
+        Raises:
+            Problem: 404, there is none; 410, it expired or was cancelled.
+        """
+        session = self.session(sid)
+        if session.status in {SessionStatus.EXPIRED, SessionStatus.CANCELLED}:
+            raise Problem(HTTPStatus.GONE, f"the upload session is {session.status}; create a new one")
+        return session
+
+    def resource(self, sid: str, kind: Kind) -> SessionFile:
+        """An upload resource.
+
+        Raises:
+            Problem: 404, there is none; 410, it or its session expired or was cancelled.
+        """
+        session = self.usable(sid)
+        file = self.sessions.files(sid).get(kind)
+        if file is None or not session.resumable:
+            raise Problem(HTTPStatus.NOT_FOUND, f"no {kind} file was declared when the session was created")
+        if file.state is FileState.CANCELLED:
+            raise Problem(HTTPStatus.GONE, f"the upload of the {kind} file was cancelled; create a new session")
+        return file
+
+    def end(self, sid: str, status: SessionStatus) -> None:
+        """End an open session and drop its bytes."""
+        self.sessions.end(sid, status, self.settings.clock())
+        self.folders.drop_session(sid)
+
+    def sweep(self) -> None:
+        """Now and then: end overdue sessions, forget old ones, finish deletes."""
+        now = self.settings.clock()
+        if 0 <= now - self._swept_at < SWEEP_INTERVAL:
+            return
+        self._swept_at = now
+        for sid in self.sessions.overdue(now):
+            if not self.turns.busy(sid):
+                self.end(sid, SessionStatus.EXPIRED)
+        self.sessions.forget(now - self.settings.ended_ttl)
+        self.shelves.settle_deletes()
+
+    def _is_over(self, session: Session) -> bool:
+        return session.expires_at <= self.settings.clock() and not self.turns.busy(session.sid)
+
+    def _recover(self) -> None:
+        self.shelves.settle()
+        self.sweep()
+        known = set(self.sessions.open_ids())
+        for folder in list(self.folders.incoming.iterdir()):
+            if folder.name not in known:
+                self.folders.drop_session(folder.name)
+        for sid in known:
+            self._restore(sid)
+
+    def _restore(self, sid: str) -> None:
+        """Make the disk hold what was acknowledged of a session, and no more."""
+        files = self.sessions.files(sid).values()
+        copies = {file.copy for file in files}
+        folder = self.folders.incoming / sid
+        for path in list(folder.iterdir()) if folder.is_dir() else []:
+            if path.name not in copies:
+                path.unlink()
+        for file in files:
+            path = self.path(file)
+            size = path.stat().st_size if path.exists() else 0
+            if size > file.held:
+                with path.open("r+b") as content:
+                    content.truncate(file.held)
+            elif size < file.held:
+                _log.error("acknowledged bytes of the upload session of %r are gone; its upload is cancelled", file.name)
+                self.sessions.acknowledge(file, 0, FileState.CANCELLED, 0)

@@ -1,0 +1,74 @@
+"""One writer at a time for each upload resource; a newer request ends the older."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+__all__ = ["Turn", "Turns"]
+
+
+class Turn:
+    """The right of one request to work on one resource.
+
+    Attributes:
+        superseded: Whether a newer request waits for the resource.
+    """
+
+    def __init__(self) -> None:
+        self.superseded = False
+        self.finished = asyncio.Event()
+        self._limit: asyncio.Timeout | None = None
+
+    def supersede(self) -> None:
+        """Tell the holder to come to an end, now if it is waiting for its client."""
+        self.superseded = True
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(0)
+
+    @asynccontextmanager
+    async def waiting(self, seconds: float) -> AsyncIterator[None]:
+        """Bound a wait for the client by time and by :meth:`supersede`.
+
+        Raises:
+            TimeoutError: It took longer, or the turn was superseded.
+        """
+        async with asyncio.timeout(0 if self.superseded else seconds) as self._limit:
+            try:
+                yield
+            finally:
+                self._limit = None
+
+
+class Turns:
+    """Who works on what. Belongs to the event loop's thread; :meth:`busy` may be asked from any."""
+
+    def __init__(self) -> None:
+        self._lines: dict[tuple[str, str], list[Turn]] = {}
+
+    def busy(self, session: str) -> bool:
+        """Whether anything of a session is being worked on."""
+        return any(key[0] == session for key in tuple(self._lines))
+
+    @asynccontextmanager
+    async def take(self, session: str, resource: str) -> AsyncIterator[Turn]:
+        """End those who came earlier, wait until they have, and go first."""
+        key = (session, resource)
+        line = self._lines.setdefault(key, [])
+        for earlier in line:
+            earlier.supersede()
+        turn = Turn()
+        line.append(turn)
+        try:
+            while line[0] is not turn:
+                await line[0].finished.wait()
+            yield turn
+        finally:
+            line.remove(turn)
+            turn.finished.set()
+            if not line:
+                del self._lines[key]

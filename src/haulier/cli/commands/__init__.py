@@ -1,0 +1,1 @@
+"""The commands, one module each; :mod:`haulier.cli.catalog` lists them."""

@@ -1,0 +1,135 @@
+"""The program: its group of commands, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from haulier import __version__
+from haulier.cli.catalog import BUILT_IN, SECTIONS, built_in_command
+from haulier.cli.exit_codes import ExitCode, exit_code_of
+from haulier.cli.output import Output, discard_stdout, prepare_streams
+from haulier.cli.settings import CommonCommand, Settings
+from haulier.errors import HaulierError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["program", "run_program"]
+
+HELP = """Bring files that must not be lost to storage, and prove that they arrived.
+
+\b
+Examples:
+  haulier init --type filesystem --set url=/mnt/archive
+  haulier send session.mp4 --sidecar session.json
+  haulier run
+  haulier status
+"""
+
+
+def run_program(arguments: Sequence[str] | None) -> int:
+    """Run a command; the exit code. Errors are told on stderr, as JSON when the command line holds ``--json``."""
+    prepare_streams()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    settings = Settings()
+    try:
+        result = program.main(given, prog_name="haulier", obj=settings, standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Abort:
+        Output(settings).say("interrupted")
+        return ExitCode.INTERRUPTED
+    except click.ClickException as error:
+        settings.json = settings.json or "--json" in given
+        Output(settings).usage_error(error)
+        return error.exit_code
+    except HaulierError as error:
+        Output(settings).error(error)
+        return exit_code_of(error)
+    except BrokenPipeError:
+        discard_stdout()
+        return ExitCode.FAILED
+    except Exception as error:  # noqa: BLE001  a defect still needs an exit code and a sentence
+        return _defect(Output(settings), error)
+    return result if isinstance(result, int) else ExitCode.OK
+
+
+def _defect(output: Output, error: Exception) -> ExitCode:
+    output.error(
+        HaulierError(
+            f"{type(error).__name__}: {error}",
+            advice="This is a defect of the program or of a plugin; run again with -v to see where",
+        )
+    )
+    if output.settings.verbose:
+        sys.stderr.write("".join(traceback.format_exception(error)))
+    return ExitCode.FAILED
+
+
+class _Program(CommonCommand, click.Group):
+    """Knows its commands by name; imports each when it is called, and plugins when a name is not its own."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, for completion and help."""
+        return [*BUILT_IN, *_plugin_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, of ours or of a plugin."""
+        return built_in_command(cmd_name) or _plugin_commands(ctx).get(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown one is answered with the nearest."""
+        name = args[0]
+        command = self.get_command(ctx, name)
+        if command is None:
+            near = difflib.get_close_matches(name, self.list_commands(ctx), 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
+        return name, command, args[1:]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Without any argument show the help, and call that wrong."""
+        if not args:
+            sys.stderr.write(ctx.get_help() + "\n")
+            ctx.exit(ExitCode.USAGE)
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the options, then the commands."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections of the catalog, then what plugins add."""
+        for title, entries in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, entry.short_help) for name, entry in entries.items()])
+        added = _plugin_commands(ctx)
+        if added:
+            with formatter.section("From plugins"):
+                formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in added.items()])
+
+
+def _plugin_commands(ctx: click.Context) -> dict[str, click.Command]:
+    """Commands of plugins by name, found once per run."""
+    found: dict[str, click.Command] | None = ctx.meta.get(__name__)
+    if found is None:
+        from haulier.cli.session import plugins_of
+
+        settings = ctx.ensure_object(Settings)
+        commands = plugins_of(settings, Output(settings)).commands()
+        found = {str(command.name): command for command in commands if command.name not in BUILT_IN}
+        ctx.meta[__name__] = found
+    return found
+
+
+@click.group(cls=_Program, name="haulier", help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="haulier", message="%(prog)s %(version)s")
+def program(**_: Any) -> None:
+    """Nothing happens before the command."""

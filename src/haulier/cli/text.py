@@ -1,0 +1,82 @@
+"""Numbers, times, names and tables as people read them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["age_text", "printable", "rate_text", "seconds_text", "size_text", "table_text", "time_text"]
+
+_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
+_STEP = 1024
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+
+def size_text(size: float) -> str:
+    """Bytes with a binary unit: ``8.0 MiB``."""
+    if size < _STEP:
+        return f"{size:.0f} B"
+    for unit in _UNITS:
+        size /= _STEP
+        if size < _STEP or unit == _UNITS[-1]:
+            break
+    return f"{size:.1f} {unit}"
+
+
+def rate_text(size: float, seconds: float) -> str:
+    """Bytes per second: ``3.1 MiB/s``; empty when no time passed."""
+    return f"{size_text(size / seconds)}/s" if seconds > 0 else ""
+
+
+def seconds_text(seconds: float) -> str:
+    """A duration in its largest sensible unit: ``4 s``, ``5 min``, ``3 h``, ``2 days``."""
+    if seconds < 2 * _MINUTE:
+        return f"{max(0.0, seconds):.0f} s"
+    if seconds < 2 * _HOUR:
+        return f"{seconds / _MINUTE:.0f} min"
+    if seconds < 2 * _DAY:
+        return f"{seconds / _HOUR:.0f} h"
+    return f"{seconds / _DAY:.0f} days"
+
+
+def age_text(then: float, now: float) -> str:
+    """How long ago: ``5 min ago``."""
+    return f"{seconds_text(now - then)} ago"
+
+
+def time_text(then: float) -> str:
+    """A wall time, seconds since the epoch, as local time with its offset."""
+    return datetime.fromtimestamp(then).astimezone().isoformat(" ", "seconds")
+
+
+def printable(text: str) -> str:
+    """A text on one line, without anything that could steer a terminal: such characters become escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for character in text
+    )
+
+
+def table_text(head: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> str:
+    """Columns, aligned by blanks.
+
+    Args:
+        head: Titles.
+        rows: Cells; each is made printable.
+        right: Titles of the columns that are aligned to the right.
+    """
+    lines = [list(head), *([printable(str(cell)) for cell in row] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    to_the_right = {index for index, title in enumerate(head) if title in set(right)}
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if index in to_the_right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

@@ -1,0 +1,98 @@
+"""The house: imports point one way, the public face is lazy and complete, versions agree."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import haulier
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "haulier"
+
+# From the ground up: a module may import its own layer and those before it.
+LAYERS = (
+    ("errors", "models", "clock"),
+    ("events", "files"),
+    ("config",),
+    ("backends", "journal", "hooks"),
+    ("transfer", "discovery"),
+    ("service",),
+    ("manager",),
+    ("testing",),
+    ("cli", "__main__"),
+)
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+
+def imports_of(path):
+    """Modules of ours that a file imports when it runs; those under TYPE_CHECKING do not count."""
+    tree = ast.parse(path.read_text("utf-8"))
+    checked_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in checked_only:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("haulier."):
+            yield node.module.split(".")[1]
+        elif isinstance(node, ast.ImportFrom) and node.module == "haulier":
+            yield from (alias.name for alias in node.names if alias.name in RANK)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("haulier."))
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_point_down(path):
+    relative = path.relative_to(SOURCE)
+    if relative.name == "__init__.py" and len(relative.parts) == 1:
+        return
+    own = relative.parts[0].removesuffix(".py")
+    upward = {name for name in imports_of(path) if RANK[name] > RANK[own]}
+    assert not upward, f"{relative} imports {upward}"
+
+
+def test_the_core_names_no_plugin():
+    named = [path for path in SOURCE.rglob("*.py") if "haulier_wats" in path.read_text("utf-8")]
+    assert named == []
+
+
+def test_every_public_name_is_there():
+    for name in haulier.__all__:
+        assert getattr(haulier, name) is not None
+    assert sorted(haulier.__all__) == haulier.__all__
+
+
+def test_versions_are_equal_in_all_distributions():
+    files = [ROOT / "pyproject.toml", *sorted((ROOT / "plugins").glob("*/pyproject.toml"))]
+    versions = {path: tomllib.loads(path.read_text("utf-8"))["project"]["version"] for path in files}
+    assert set(versions.values()) == {haulier.__version__}, versions
+
+
+HEAVY = {"apsw", "boto3", "click", "cryptography", "fsspec", "pluggy", "pydantic", "requests", "rich", "starlette"}
+
+
+def loaded_by(code):
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(' '.join(sys.modules))"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return HEAVY & {name.split(".")[0] for name in ran.stdout.split()}
+
+
+def test_importing_haulier_imports_nothing_heavy():
+    assert loaded_by("import haulier") == set()
+
+
+def test_the_manager_imports_no_validation_no_network_no_terminal():
+    assert loaded_by("from haulier import UploadManager") <= {"pluggy"}
