@@ -38,6 +38,8 @@ log = logging.getLogger("haulier.manager")
 
 StrPath = str | os.PathLike[str]
 
+UPKEEP_SECONDS = 0.25
+
 
 class UploadManager:
     """Takes files, brings them to storage, and keeps the proof.
@@ -65,6 +67,7 @@ class UploadManager:
         self._service: Service | None = None
         self._opening = threading.Lock()
         self._waker = Waker()
+        self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
         self._running = False
         self._closed = False
@@ -133,6 +136,7 @@ class UploadManager:
             return
         deadline = self._ports.clock.monotonic() + timeout
         service.workers.stop()
+        self._stopped.set()
         self._waker.wake()
         for thread in self._threads:
             if thread is not threading.current_thread():
@@ -180,8 +184,7 @@ class UploadManager:
 
     def _keep_up(self) -> None:
         service = self.service
-        while self._running:
-            turn = self._waker.turn()
+        while not self._stopped.wait(UPKEEP_SECONDS):
             before = service.suspended()
             try:
                 service.upkeep.step()
@@ -189,7 +192,6 @@ class UploadManager:
                 log.exception("the upkeep stumbled")
             if service.suspended() != before:
                 self._waker.wake()
-            self._waker.wait(turn, 0.25)
 
     # -- tasks -------------------------------------------------------------------------------------------------
 

@@ -84,6 +84,13 @@ class Output:
         if self.talks:
             _write_line(sys.stderr, printable(text))
 
+    def remark(self, text: str) -> None:
+        """Write a line that is wanted even when quiet, as JSON with ``--json``."""
+        if self.settings.json:
+            _write_line(sys.stderr, json.dumps({"remark": text}))
+        else:
+            _write_line(sys.stderr, printable(text))
+
     def warn(self, text: str) -> None:
         """Write a warning, one line."""
         if self.settings.quiet:

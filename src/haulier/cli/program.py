@@ -13,11 +13,14 @@ from haulier import __version__
 from haulier.cli.catalog import BUILT_IN, SECTIONS, built_in_command
 from haulier.cli.exit_codes import ExitCode, exit_code_of
 from haulier.cli.output import Output, discard_stdout, prepare_streams
-from haulier.cli.settings import CommonCommand, Settings
+from haulier.cli.plugin_access import configured_plugins, installed_plugins
+from haulier.cli.settings import CommonGroup, Settings
 from haulier.errors import HaulierError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from haulier.hooks.loading import PluginHost
 
 __all__ = ["program", "run_program"]
 
@@ -70,16 +73,16 @@ def _defect(output: Output, error: Exception) -> ExitCode:
     return ExitCode.FAILED
 
 
-class _Program(CommonCommand, click.Group):
+class _Program(CommonGroup):
     """Knows its commands by name; imports each when it is called, and plugins when a name is not its own."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names, for completion and help."""
-        return [*BUILT_IN, *_plugin_commands(ctx)]
+        return [*BUILT_IN, *_installed_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of this name, of ours or of a plugin."""
-        return built_in_command(cmd_name) or _plugin_commands(ctx).get(cmd_name)
+        return built_in_command(cmd_name) or _configured_commands(ctx).get(cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -100,33 +103,30 @@ class _Program(CommonCommand, click.Group):
             ctx.exit(ExitCode.USAGE)
         return super().parse_args(ctx, args)
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the options, then the commands."""
-        super().format_options(ctx, formatter)
-        self.format_commands(ctx, formatter)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections of the catalog, then what plugins add."""
         for title, entries in SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl([(name, entry.short_help) for name, entry in entries.items()])
-        added = _plugin_commands(ctx)
+        added = _installed_commands(ctx)
         if added:
             with formatter.section("From plugins"):
                 formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in added.items()])
 
 
-def _plugin_commands(ctx: click.Context) -> dict[str, click.Command]:
-    """Commands of plugins by name, found once per run."""
-    found: dict[str, click.Command] | None = ctx.meta.get(__name__)
-    if found is None:
-        from haulier.cli.session import plugins_of
+def _installed_commands(ctx: click.Context) -> dict[str, click.Command]:
+    """What installed plugins add, for the help: no configuration is read, a broken one must not hide it."""
+    return _added(ctx, installed_plugins)
 
-        settings = ctx.ensure_object(Settings)
-        commands = plugins_of(settings, Output(settings)).commands()
-        found = {str(command.name): command for command in commands if command.name not in BUILT_IN}
-        ctx.meta[__name__] = found
-    return found
+
+def _configured_commands(ctx: click.Context) -> dict[str, click.Command]:
+    """What the plugins add that the configuration allows and names."""
+    return _added(ctx, configured_plugins)
+
+
+def _added(ctx: click.Context, plugins: Callable[[Settings], PluginHost]) -> dict[str, click.Command]:
+    commands = plugins(ctx.ensure_object(Settings)).commands()
+    return {str(command.name): command for command in commands if command.name not in BUILT_IN}
 
 
 @click.group(cls=_Program, name="haulier", help=HELP, context_settings={"help_option_names": ["-h", "--help"]})

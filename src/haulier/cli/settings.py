@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CommonCommand", "Settings", "common_options"]
+__all__ = ["CommonCommand", "CommonGroup", "Settings", "common_options"]
 
 
 @dataclass
@@ -61,7 +61,7 @@ def common_options() -> list[click.Option]:
 
 
 class CommonCommand(click.Command):
-    """A command, or as a mixin a group, with the common options, which its help lists apart."""
+    """A command with the common options, which its help lists apart."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -79,6 +79,17 @@ class CommonCommand(click.Command):
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
+
+
+class CommonGroup(CommonCommand, click.Group):
+    """A group with the common options; so are its commands."""
+
+    command_class = CommonCommand
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the options, then the commands."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
 
 
 def _records(ctx: click.Context, options: list[Any]) -> Iterator[tuple[str, str]]:

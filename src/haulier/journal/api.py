@@ -316,8 +316,17 @@ class Transaction(Protocol):
 class Journal(Protocol):
     """The durable record. Thread-safe."""
 
-    def write(self, change: Callable[[Transaction], T], *, durable: bool = True) -> T:
+    def write(
+        self,
+        change: Callable[[Transaction], T],
+        *,
+        durable: bool = True,
+        then: Callable[[T], None] | None = None,
+    ) -> T:
         """Run ``change`` in a transaction of its own or share one with other threads' changes.
+
+        ``then`` is called with the result once the change stands, in the order of the changes of this process, before
+        any later change begins; it must neither raise nor block.
 
         Whatever it raises undoes its own writes alone and is raised here. When this returns and ``durable`` is true the
         change survives a power cut; else it survives a kill of the process.

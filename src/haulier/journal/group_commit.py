@@ -19,11 +19,14 @@ __all__ = ["Change", "GroupCommit"]
 class Change:
     """One caller's change and what became of it."""
 
-    __slots__ = ("done", "durable", "error", "result", "run")
+    __slots__ = ("done", "durable", "error", "result", "run", "then")
 
-    def __init__(self, run: Callable[[Any], Any], *, durable: bool) -> None:
+    def __init__(
+        self, run: Callable[[Any], Any], *, durable: bool, then: Callable[[Any], None] | None = None
+    ) -> None:
         self.run = run
         self.durable = durable
+        self.then = then
         self.done = False
         self.result: Any = None
         self.error: BaseException | None = None
@@ -78,6 +81,9 @@ class GroupCommit:
         except BaseException as error:  # noqa: BLE001  every follower must be told, then each raises it for itself
             for change in group:
                 change.error = change.error or error
+        for change in group:
+            if change.then is not None and change.error is None:
+                change.then(change.result)
         with self._turn:
             for change in group:
                 change.done = True

@@ -113,9 +113,15 @@ class SqliteJournal:
         if self._writer.in_transaction:
             self._writer.execute("ROLLBACK")
 
-    def write(self, change: Callable[[Transaction], T], *, durable: bool = True) -> T:
+    def write(
+        self,
+        change: Callable[[Transaction], T],
+        *,
+        durable: bool = True,
+        then: Callable[[T], None] | None = None,
+    ) -> T:
         """See :meth:`haulier.journal.api.Journal.write`."""
-        result: T = self._group.submit(Change(change, durable=durable))
+        result: T = self._group.submit(Change(change, durable=durable, then=then))
         return result
 
     def _commit(self, group: Sequence[Change]) -> None:

@@ -152,6 +152,10 @@ class Workers:
             with self._lock:
                 self._stranded.append((lease, ""))
             raise
+        except Exception as error:  # a defect of ours or of a plugin must not leave the task claimed for ever
+            log.exception("task %s met a defect", lease.row.id)
+            defect = PluginError(f"a defect ended this try: {error!r}", where=lease.row.backend)
+            self.ledger.conclude_failure(lease, defect, keep_session=True)
         finally:
             with self._lock:
                 self._flying.pop(lease.row.id, None)

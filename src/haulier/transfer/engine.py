@@ -108,7 +108,10 @@ class UploadEngine:
             LeaseLostError: Another worker owns the task; nothing more was done.
             JournalError: The journal cannot be written; the claim stands as journalled.
         """
-        run = _Run(self, lease, backend, context, on_progress)
+        try:
+            run = _Run(self, lease, backend, context, on_progress)
+        except Exception as error:  # noqa: BLE001  a backend may object to an upload as soon as it sees it
+            return do.Failed(translated(error, backend.name), keep_session=True)
         try:
             return run.until_concluded()
         finally:
@@ -465,7 +468,10 @@ class _Run:
     def _unsealed(self, token: SealedToken | None) -> Token | None:
         if token is None:
             return None
-        secret = self.engine.unseal(token.secret) if token.secret else {}
+        try:
+            secret = self.engine.unseal(token.secret) if token.secret else {}
+        except HaulierError:
+            return None  # sealed with a key that is gone: the session cannot be continued
         return Token(token.public, secret, token.expires_at)
 
     def _the_token(self) -> Token:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Lease", "Ledger", "chain_hash"]
 
+_PASSING = frozenset({Cause.FAILED_TRY, Cause.BACKEND_AWAY, Cause.CHANGED})
+
 T = TypeVar("T")
 
 
@@ -59,7 +61,7 @@ class Ledger:
         chain_key: Key of the receipts' chain.
         new_nonce: Makes nonces: hexadecimal, not to be guessed. Fixed at the claim, so that a lost answer to ``open``
             is repeated with the same one.
-        publish: Gets the events of each change, in order, after it is durable. Must not raise or block.
+        publish: Gets the events of each change, in the order of the changes, once it stands. Must not raise or block.
 
     Thread-safe.
     """
@@ -93,10 +95,11 @@ class Ledger:
             told[:] = [tx.add_event(replace(event, at=self.clock.now())) for event in told]
             return result
 
-        result = self.journal.write(run, durable=durable)
-        if told:
-            self._publish(told)
-        return result
+        def publish(_: T) -> None:
+            if told:
+                self._publish(told)
+
+        return self.journal.write(run, durable=durable, then=publish)
 
     # -- claims ------------------------------------------------------------------------------------------------
 
@@ -289,6 +292,8 @@ class Ledger:
             cause, changes = ruling.cause, dict(ruling.changes)
             if renewed is not None and isinstance(error, SourceChangedError):
                 cause = self._renew(tx, row, renewed, cause, changes)
+            if row.request and cause in _PASSING:  # somebody asked meanwhile, and this try ended before it heard
+                cause = Cause.CANCEL if row.request == "cancel" else Cause.PAUSE
             if not keep_session:
                 tx.clear_parts(row.id)
             changed = tx.update_task(row.id, state=move(row.state, cause), updated_at=now, **changes)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from haulier.errors import IntegrityError, ServerError, ValidationError
+from haulier.errors import IntegrityError, ServerError, SessionLostError, ValidationError
 from haulier_wats.answers import Recording, SessionAnswer, SessionStatus, recordings_in
 from haulier_wats.http import Http
 from haulier_wats.multipart import MultipartFile, new_boundary
@@ -83,7 +83,7 @@ class WatsClient:
         form = MultipartFile(body, name=name, boundary=self._boundary())
         answer = self.http.request("POST", url, context, headers={"Content-Type": form.content_type}, body=form)
         if not answer.ok:
-            raise session_error(self.http, answer, url)
+            raise session_error(self.http, answer, url, conflict=SessionLostError)
         recording = Recording.from_json(answer.json())
         return recording.file_id if recording else ""
 

@@ -12,7 +12,14 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from haulier.backends.api import Held
-from haulier.errors import OffsetError, PermissionDeniedError, ServerError, SessionLostError, TransferError
+from haulier.errors import (
+    ConflictError,
+    OffsetError,
+    PermissionDeniedError,
+    ServerError,
+    SessionLostError,
+    TransferError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +32,7 @@ __all__ = ["Progress", "append", "progress", "session_error"]
 
 PARTIAL_UPLOAD = "application/partial-upload"
 _INTEGER = re.compile(r"[0-9]{1,15}")
+_DIGEST_MISMATCH = "#digest-mismatching-values"
 _GONE_WORDS = ("expired", "unknown session", "no such session")
 
 
@@ -79,6 +87,7 @@ def append(
 
     Raises:
         OffsetError: It stands elsewhere; nothing was appended.
+        ServerError: Other bytes arrived than were sent; nothing was appended.
         SessionLostError: The server does not know it.
     """
     headers = {
@@ -93,20 +102,31 @@ def append(
         stands = _expected_offset(answer)
         held = None if stands is None else Held(prefixes={artifact: stands})
         raise OffsetError("the upload stands at another offset", where=http.where(url), held=held)
+    if sha256 and _is_damage(answer):
+        raise ServerError("the bytes arrived damaged and were dropped", where=http.where(url))
     if not answer.ok:
         raise session_error(http, answer, url)
     return _progress_of(answer) or progress(http, url, context)
 
 
-def session_error(http: Http, answer: HttpAnswer, url: str) -> TransferError:
+def session_error(
+    http: Http, answer: HttpAnswer, url: str, conflict: type[TransferError] = ConflictError
+) -> TransferError:
     """The error of an answer from an address of a session; one that is gone, or no longer granted, needs a new one."""
-    error = http.error(answer, url, gone=SessionLostError)
+    error = http.error(answer, url, gone=SessionLostError, conflict=conflict)
     if answer.status == HTTPStatus.FORBIDDEN and any(word in answer.reason.lower() for word in _GONE_WORDS):
         return SessionLostError(error.what, where=error.where)
     if answer.status == HTTPStatus.UNAUTHORIZED and not http.is_own(url):
         # No token was sent there, so the token cannot be what is wrong.
         return PermissionDeniedError(error.what, where=error.where)
     return error
+
+
+def _is_damage(answer: HttpAnswer) -> bool:
+    """Whether the server compared the digest and found other bytes: what is sent again may arrive whole."""
+    kind = str(answer.members().get("type", ""))
+    named = kind.endswith(_DIGEST_MISMATCH) or "content-digest" in answer.reason.lower()
+    return answer.status == HTTPStatus.BAD_REQUEST and named
 
 
 def _expected_offset(answer: HttpAnswer) -> int | None:

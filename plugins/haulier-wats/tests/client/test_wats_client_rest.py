@@ -113,6 +113,7 @@ def test_an_old_server_may_acknowledge_without_words(server, client, body, conte
     [
         (404, b"", SessionLostError),
         (410, b"", SessionLostError),
+        (409, b"", SessionLostError),
         (403, b"", PermissionDeniedError),
         (403, b'{"detail": "Upload session expired"}', SessionLostError),
         (403, b"<Error><Message>Request has expired</Message></Error>", SessionLostError),

@@ -6,7 +6,14 @@ import hashlib
 
 import pytest
 
-from haulier.errors import NetworkError, OffsetError, PermissionDeniedError, ServerError, SessionLostError
+from haulier.errors import (
+    NetworkError,
+    OffsetError,
+    PermissionDeniedError,
+    ServerError,
+    SessionLostError,
+    ValidationError,
+)
 from haulier_wats.outgoing import Outgoing
 from haulier_wats.resumable import Progress, append, progress
 
@@ -95,3 +102,23 @@ def test_a_lost_answer_had_reached_the_server(server, client, context, url):
     with pytest.raises(NetworkError) as caught:
         append(client.http, url, b"x", context, artifact=0, offset=0, complete=False)
     assert caught.value.reached
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        b'{"detail": "the bytes are not those of Content-Digest and were dropped"}',
+        b'{"type": "https://iana.org/assignments/http-problem-types#digest-mismatching-values"}',
+    ],
+)
+def test_bytes_that_arrived_damaged_are_worth_another_try(server, client, context, url, problem):
+    server.on("PATCH", "/up", (400, {"Upload-Offset": "0"}, problem))
+    with pytest.raises(ServerError, match="damaged"):
+        append(client.http, url, b"x", context, artifact=0, offset=0, complete=False, sha256="ab" * 32)
+
+
+def test_a_length_that_does_not_fit_is_not(server, client, context, url):
+    problem = b'{"type": "https://iana.org/assignments/http-problem-types#inconsistent-upload-length", "detail": "no"}'
+    server.on("PATCH", "/up", (400, {"Upload-Offset": "0"}, problem))
+    with pytest.raises(ValidationError):
+        append(client.http, url, b"x", context, artifact=0, offset=0, complete=False, sha256="ab" * 32)

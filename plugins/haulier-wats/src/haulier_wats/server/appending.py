@@ -48,7 +48,8 @@ class Append:
         """
         if headers.get("content-type", "").split(";", 1)[0].strip().lower() != PARTIAL_UPLOAD:
             raise Problem(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"an append has Content-Type: {PARTIAL_UPLOAD}",
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                f"an append has Content-Type: {PARTIAL_UPLOAD}",
                 headers={"Accept-Patch": PARTIAL_UPLOAD},
             )
         offset, complete = sf_integer(headers, "upload-offset"), sf_boolean(headers, "upload-complete")
@@ -115,9 +116,7 @@ class _Receiver:
                 raise
             await sink.finish(sync=self._wanted.complete)
             self._check_end(sink)
-            return await self._acknowledge(
-                sink.offset, FileState.COMPLETE if self._wanted.complete else FileState.OPEN
-            )
+            return await self._acknowledge(sink.offset, FileState.COMPLETE if self._wanted.complete else FileState.OPEN)
 
     async def _take(self, incoming: Incoming, sink: Sink) -> None:
         checkpoint = sink.offset + CHECKPOINT
@@ -126,7 +125,7 @@ class _Receiver:
             await sink.feed(chunk)
             if self._part is None and sink.offset >= checkpoint:
                 checkpoint = sink.offset + CHECKPOINT
-                await self._acknowledge(sink.offset, FileState.OPEN)
+                await self._record(sink.offset, FileState.OPEN)
 
     def _check_end(self, sink: Sink) -> None:
         if self._part is not None and self._part.digest() != self._wanted.digest:
@@ -139,10 +138,14 @@ class _Receiver:
             raise _inconsistent(self._file, sink.offset)
 
     async def _acknowledge(self, held: int, state: FileState) -> SessionFile:
-        storage, file = self._storage, self._file
-        self._file = await run_in_threadpool(storage.sessions.acknowledge, file, held, state, storage.expiry())
-        keeps = self._whole is not None and self._whole.length == held
-        storage.digests.keep(file.sid, file.copy, self._whole.copy() if self._whole and keeps else None)
+        """Record what is held once nothing is being written any more."""
+        file = await self._record(held, state)
+        self._storage.digests.keep(file.sid, file.copy, self._whole)
+        return file
+
+    async def _record(self, held: int, state: FileState) -> SessionFile:
+        storage = self._storage
+        self._file = await run_in_threadpool(storage.sessions.acknowledge, self._file, held, state, storage.expiry())
         return self._file
 
 
@@ -174,7 +177,7 @@ def _mismatch(file: SessionFile, wanted: Append) -> Problem:
 def _inconsistent(file: SessionFile, end: int) -> Problem:
     return Problem(
         HTTPStatus.BAD_REQUEST,
-        f"the upload would end at {end} bytes, but {file.size} were declared; nothing was appended",
+        f"the upload would end at {end} bytes, but {file.size} were declared",
         type=f"{_PROBLEMS}inconsistent-upload-length",
         headers=progress_fields(file),
     )

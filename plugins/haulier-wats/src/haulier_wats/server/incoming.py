@@ -111,7 +111,9 @@ def _refuse(constant: str) -> None:
 def _depth_exceeds(value: Any, limit: int) -> bool:
     level = [value]
     for _ in range(limit):
-        children = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
+        children = [
+            item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)
+        ]
         level = [child for group in children for child in group]
         if not level:
             return False

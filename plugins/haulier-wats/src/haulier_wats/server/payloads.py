@@ -74,9 +74,7 @@ def session_request(body: Any, max_file_size: int) -> SessionRequest:
         raise _invalid("file_size and files.video.size differ; both are the video's size in bytes")
     for kind, file in files.items():
         if (file.size or 0) > max_file_size:
-            raise Problem(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the {kind} file is larger than {max_file_size} bytes"
-            )
+            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the {kind} file is larger than {max_file_size} bytes")
     return SessionRequest(
         session_id=_text(members, "session_id", "session_id", required=True),
         item_id=_text(members, "item_id", "item_id") or None,

@@ -63,9 +63,7 @@ class Problem(Exception):  # noqa: N818 - the RFC calls it a problem, and most a
         return answer
 
 
-def json_answer(
-    value: Any, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None
-) -> Response:
+def json_answer(value: Any, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Response:
     """Answer with JSON in ASCII, so that no text from a client can break it."""
     body = json.dumps(value, separators=(",", ":")).encode("ascii")
     return Response(body, status, dict(headers or {}) | {"Cache-Control": "no-store"}, "application/json")

@@ -10,7 +10,7 @@ from haulier_wats.server.problems import Problem
 from haulier_wats.server.rows import FileState, Kind, Session, SessionFile, SessionStatus, columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import apsw
 
@@ -88,7 +88,9 @@ class SessionTable:
             Problem: 409, the session is no longer open.
         """
         with self._database.transaction() as connection:
-            if not connection.execute("SELECT 1 FROM sessions WHERE sid = ? AND status = 'open'", (file.sid,)).fetchone():
+            if not connection.execute(
+                "SELECT 1 FROM sessions WHERE sid = ? AND status = 'open'", (file.sid,)
+            ).fetchone():
                 raise Problem(HTTPStatus.CONFLICT, "the session ended while the file arrived; create a new one")
             key = (file.sid, file.kind)
             old = connection.execute("SELECT copy FROM files WHERE sid = ? AND kind = ?", key).fetchone()
@@ -110,13 +112,26 @@ class SessionTable:
                 "UPDATE sessions SET status = ?, file_id = ? WHERE sid = ?", (SessionStatus.COMPLETED, file_id, sid)
             )
 
-    def end(self, sid: str, status: SessionStatus, now: float) -> None:
-        """An open session is over; its key is free again."""
+    def end(self, sid: str, status: SessionStatus, now: float, unless: Callable[[str], bool] = lambda _: False) -> bool:
+        """An open session is over; its key is free again.
+
+        Args:
+            sid: The session.
+            status: What it is from now on.
+            now: When.
+            unless: Asked within the transaction; True leaves the session as it is.
+
+        Returns:
+            Whether it was ended here.
+        """
         with self._database.transaction() as connection:
+            if unless(sid):
+                return False
             connection.execute(
                 "UPDATE sessions SET status = ?, ended_at = ?, idempotency_key = NULL WHERE sid = ? AND status = 'open'",
                 (status, now, sid),
             )
+            return connection.changes() > 0
 
     def overdue(self, now: float) -> list[str]:
         """Open sessions whose time is up."""

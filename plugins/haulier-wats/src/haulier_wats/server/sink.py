@@ -45,7 +45,7 @@ class RunningDigest:
 
 
 class RunningDigests:
-    """The digests of copies that grew in this process, so that they need not be read again. For the loop's thread."""
+    """The digests of copies that grew in this process, so that they need not be read again. For any thread."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], RunningDigest] = {}
@@ -66,8 +66,9 @@ class RunningDigests:
 
     def forget(self, sid: str) -> None:
         """A session has ended."""
-        for key in [key for key in self._known if key[0] == sid]:
-            del self._known[key]
+        for key in tuple(self._known):
+            if key[0] == sid:
+                self._known.pop(key, None)
 
 
 class Sink:

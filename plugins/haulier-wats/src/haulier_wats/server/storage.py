@@ -86,8 +86,8 @@ class Storage:
             Problem: 404, there is none.
         """
         session = self.sessions.get(sid)
-        if session is not None and session.status is SessionStatus.OPEN and self._is_over(session):
-            self.end(sid, SessionStatus.EXPIRED)
+        if session is not None and session.status is SessionStatus.OPEN and session.expires_at <= self.settings.clock():
+            self._expire(sid)
             session = self.sessions.get(sid)
         if session is None:
             raise Problem(HTTPStatus.NOT_FOUND, "there is no such upload session; create a new one")
@@ -118,9 +118,14 @@ class Storage:
             raise Problem(HTTPStatus.GONE, f"the upload of the {kind} file was cancelled; create a new session")
         return file
 
-    def end(self, sid: str, status: SessionStatus) -> None:
-        """End an open session and drop its bytes."""
-        self.sessions.end(sid, status, self.settings.clock())
+    def cancel(self, sid: str) -> None:
+        """End an open session whose turns are all held, and drop its bytes."""
+        if self.sessions.end(sid, SessionStatus.CANCELLED, self.settings.clock()):
+            self.drop(sid)
+
+    def drop(self, sid: str) -> None:
+        """Drop what a session brought and what is known of it in memory."""
+        self.digests.forget(sid)
         self.folders.drop_session(sid)
 
     def sweep(self) -> None:
@@ -130,13 +135,15 @@ class Storage:
             return
         self._swept_at = now
         for sid in self.sessions.overdue(now):
-            if not self.turns.busy(sid):
-                self.end(sid, SessionStatus.EXPIRED)
+            self._expire(sid)
         self.sessions.forget(now - self.settings.ended_ttl)
         self.shelves.settle_deletes()
 
-    def _is_over(self, session: Session) -> bool:
-        return session.expires_at <= self.settings.clock() and not self.turns.busy(session.sid)
+    def _expire(self, sid: str) -> None:
+        # A request takes its turn before it reads the session, and this asks for turns while the session cannot be
+        # read: so either the request is seen here, or it sees the session expired.
+        if self.sessions.end(sid, SessionStatus.EXPIRED, self.settings.clock(), unless=self.turns.busy):
+            self.drop(sid)
 
     def _recover(self) -> None:
         self.shelves.settle()
@@ -163,5 +170,7 @@ class Storage:
                 with path.open("r+b") as content:
                     content.truncate(file.held)
             elif size < file.held:
-                _log.error("acknowledged bytes of the upload session of %r are gone; its upload is cancelled", file.name)
+                _log.error(
+                    "acknowledged bytes of the upload session of %r are gone; its upload is cancelled", file.name
+                )
                 self.sessions.acknowledge(file, 0, FileState.CANCELLED, 0)

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class Shelves:
-    """Where recordings stand. Methods block and may be called by any thread; they take turns.
+    """Where recordings stand. Methods block, may be called by any thread, and wait for each other.
 
     Storing goes: intent into the database, files into place, folders synced, recording and session settled in one
     transaction. Deleting: intent, files, row. Only what is settled is ever answered.
@@ -47,7 +47,8 @@ class Shelves:
             OSError: The files cannot be moved; the session is as it was.
         """
         with self._lock:
-            stored = self._recordings.of_item(recording.item_id) if recording.item_id else None
+            self._settle_stores()
+            stored = self._stored_already(recording)
             if stored is None:
                 self._recordings.begin(recording)
                 try:
@@ -56,17 +57,15 @@ class Shelves:
                     self._undo(recording)
                     raise
                 self._recordings.finish(recording)
-                stored = recording
-            elif stored.same_content(recording):
-                self._sessions.complete(recording.sid, stored.file_id)
-            else:
+                return recording
+            if not stored.same_content(recording):
                 raise Problem(
                     HTTPStatus.CONFLICT,
                     f"the item is stored as recording {stored.file_id} with other content; nothing was overwritten",
                     members={"file_id": stored.file_id},
                 )
-        self._folders.drop_session(recording.sid)
-        return stored
+            self._sessions.complete(recording.sid, stored.file_id)
+            return stored
 
     def delete(self, file_id: str) -> bool:
         """Delete a recording; False when there is none.
@@ -86,13 +85,7 @@ class Shelves:
             OSError: Files of a recording cannot be moved to their place.
         """
         with self._lock:
-            for recording in self._recordings.unsettled("storing"):
-                if all(source.exists() or target.exists() for source, target in self._moves(recording)):
-                    self._move(recording)
-                    self._recordings.finish(recording)
-                else:
-                    _log.error("recording %s lost a file before it was stored; its session stays open", recording.file_id)
-                    self._undo(recording)
+            self._settle_stores()
         self.settle_deletes()
 
     def settle_deletes(self) -> None:
@@ -100,6 +93,22 @@ class Shelves:
         with self._lock:
             for recording in self._recordings.unsettled("deleting"):
                 self._finish_delete(recording)
+
+    def _stored_already(self, recording: Recording) -> Recording | None:
+        session = self._sessions.get(recording.sid)
+        if session is not None and session.file_id is not None:
+            return self._recordings.get(session.file_id)
+        return self._recordings.of_item(recording.item_id) if recording.item_id else None
+
+    def _settle_stores(self) -> None:
+        for recording in self._recordings.unsettled("storing"):
+            moves = list(self._moves(recording))
+            if moves and all(source.exists() or target.exists() for source, target in moves):
+                self._move(recording)
+                self._recordings.finish(recording)
+            else:
+                _log.error("recording %s lost a file before it was stored; its session stays open", recording.file_id)
+                self._undo(recording)
 
     def _moves(self, recording: Recording) -> Iterator[tuple[Path, Path]]:
         folder = self._folders.recording(recording.folder)

@@ -1,0 +1,163 @@
+"""Files that one command takes in, uploads and reports: the body of ``send`` and ``scan``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from haulier.cli.documents import sent_document
+from haulier.cli.exit_codes import ExitCode, exit_code_of, first_of
+from haulier.cli.outcome import code_of, failure_of, suspension_errors, uploads_table
+from haulier.cli.progress import choose_display
+from haulier.cli.uploading import Uploading, backends_of, tasks_of
+from haulier.errors import HaulierError, InputError, PluginError
+from haulier.models import ErrorRecord, TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from haulier.cli.session import Session
+    from haulier.cli.signals import StopSignals
+    from haulier.models import Receipt, Task
+
+__all__ = ["Batch"]
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """A file that could not be taken in."""
+
+    file: str
+    backend: str
+    error: HaulierError
+
+
+class Batch:
+    """Takes files in, uploads them, reports them. Used by one thread.
+
+    Args:
+        session: The command at work.
+        signals: Entered.
+        patience: Seconds to wait while nothing moves; None for the usual.
+    """
+
+    def __init__(self, session: Session, signals: StopSignals, patience: float | None) -> None:
+        self.session = session
+        self._signals = signals
+        self._display = choose_display(session.output)
+        self._uploading = Uploading(session, signals, self._display, patience=patience)
+        self._task_ids: dict[str, None] = {}
+        self._refused: list[_Refused] = []
+        self._more: list[ExitCode] = []
+        self._uploading.show_only(self._task_ids)
+
+    # -- taking in ---------------------------------------------------------------------------------------------
+
+    def submit(self, file: str, sidecar: str | None) -> None:
+        """Queue a file; one that cannot be taken is told and does not stop the others.
+
+        Raises:
+            HaulierError: Nothing at all can be taken in.
+            StopRequestedError: Somebody asked to stop.
+        """
+        self._signals.check()
+        backend = self.session.settings.backend
+        try:
+            task = self.session.manager.submit(file, sidecar=sidecar, backend=backend)
+        except (InputError, PluginError) as error:
+            self.session.output.error(error)
+            name = backend or self.session.manager.config.upload.backend
+            self._refused.append(_Refused(self.session.manager.service.ports.files.canonical(file), name, error))
+        else:
+            self.adopt([task])
+
+    def adopt(self, tasks: Iterable[Task]) -> None:
+        """Take tasks of the journal in; what failed or was cancelled earlier is tried again."""
+        for task in tasks:
+            if task.state in {TaskState.FAILED, TaskState.CANCELLED} and task.id not in self._task_ids:
+                self.session.manager.retry(task.id)
+            self._task_ids[task.id] = None
+
+    def note(self, code: ExitCode) -> None:
+        """Let something else have a say in the exit code."""
+        self._more.append(code)
+
+    # -- uploading ---------------------------------------------------------------------------------------------
+
+    def upload(self) -> None:
+        """Upload until nothing can move. Starts nothing when everything is completed already.
+
+        Raises:
+            StopRequestedError: Somebody asked to stop.
+        """
+        if all(task.state.settled for task in tasks_of(self.session, self._task_ids)):
+            return
+        if not self.session.manager.config.upload.enabled:
+            self.session.output.warn("uploading is switched off (upload.enabled); the tasks stay queued")
+            return
+        self._uploading.start()
+        self._uploading.wait_for(self._task_ids)
+        self._uploading.wait_for_disposal(self._task_ids)
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass, showing what happens.
+
+        Raises:
+            StopRequestedError: Somebody asked to stop.
+        """
+        self._uploading.pause(seconds)
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def report(self, extra: dict[str, Any] | None = None) -> ExitCode:
+        """Write the result; the exit code.
+
+        Args:
+            extra: Further members of the document.
+        """
+        self._uploading.finish()
+        manager, output = self.session.manager, self.session.output
+        tasks = tasks_of(self.session, self._task_ids)
+        receipts = [manager.receipt(task.id) if task.state is TaskState.COMPLETED else None for task in tasks]
+        uploads: list[tuple[Task, Receipt | None]] = list(zip(tasks, receipts, strict=True))
+        backends = backends_of(self.session)
+        for error in filter(None, map(failure_of, tasks)):
+            output.error(error)
+        interrupted = self._signals.received is not None
+        left = [task for task in tasks if not task.state.settled]
+        if not interrupted:
+            for error in suspension_errors(left, backends):
+                output.error(error)
+            self._tell_of_paused(left)
+        document = {
+            "tasks": [*(sent_document(task, receipt) for task, receipt in uploads), *map(_refused, self._refused)],
+            **(extra or {}),
+        }
+        output.result(document, [uploads_table(uploads)] if uploads else [])
+        if interrupted:
+            return self._interrupted(left)
+        refused = [exit_code_of(one.error) for one in self._refused]
+        return first_of([*(code_of(task, backends) for task in tasks), *refused, *self._more])
+
+    def _tell_of_paused(self, left: list[Task]) -> None:
+        for task in left:
+            if task.state is TaskState.PAUSED:
+                self.session.output.warn(f"{task.path}: is paused; `haulier resume {task.id}` lets it go on")
+
+    def _interrupted(self, left: list[Task]) -> ExitCode:
+        stay = "1 task stays" if len(left) == 1 else f"{len(left)} tasks stay"
+        self.session.output.remark(f"interrupted; {stay} queued, `haulier run` or the same command goes on")
+        return ExitCode.INTERRUPTED
+
+
+def _refused(refused: _Refused) -> dict[str, Any]:
+    error = refused.error
+    record = ErrorRecord(error.code, error.what, error.where, error.advice)
+    return {
+        "id": None,
+        "status": "refused",
+        "file": refused.file,
+        "backend": refused.backend,
+        "error": record.to_dict(),
+        "receipt": None,
+    }

@@ -1,0 +1,85 @@
+"""``haulier status``."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from haulier.cli.documents import backend_document, task_document
+from haulier.cli.exit_codes import ExitCode
+from haulier.cli.session import open_session
+from haulier.cli.settings import CommonCommand, Settings
+from haulier.cli.text import age_text, printable, seconds_text, size_text, table_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from haulier.models import BackendStatus, ManagerStatus, Task
+
+__all__ = ["status"]
+
+NEWEST = 50
+
+
+@click.command(cls=CommonCommand)
+@click.argument("tasks", metavar="[TASK...]", nargs=-1)
+@click.option(
+    "--limit", metavar="N", type=click.IntRange(min=0), default=NEWEST, show_default=True, help="Newest tasks to show."
+)
+@click.pass_obj
+def status(settings: Settings, tasks: tuple[str, ...], limit: int) -> ExitCode:
+    """Show how tasks and backends stand; of tasks the newest, or those named."""
+    with open_session(settings) as session:
+        manager = session.manager
+        summary = manager.status()
+        if tasks:
+            shown = [manager.task(task_id) for task_id in tasks]
+        else:
+            shown = manager.tasks(backend=settings.backend or "", limit=limit, newest_first=True)
+        document = {
+            "counts": {str(state): count for state, count in summary.counts.items()},
+            "backends": [backend_document(backend) for backend in summary.backends],
+            "tasks": [task_document(task) for task in shown],
+        }
+        session.output.result(document, _lines(summary, shown))
+    return ExitCode.OK
+
+
+def _lines(summary: ManagerStatus, tasks: list[Task]) -> Iterator[str]:
+    now = time.time()
+    yield ", ".join(f"{count} {state}" for state, count in summary.counts.items() if count) or "no tasks"
+    for backend in summary.backends:
+        yield _backend_line(backend, now)
+    if tasks:
+        yield ""
+        yield table_text(
+            ("TASK", "STATUS", "DONE", "SIZE", "BACKEND", "SINCE", "FILE"),
+            [
+                (
+                    task.id,
+                    task.state,
+                    f"{task.progress} %",
+                    size_text(task.size),
+                    task.backend,
+                    age_text(task.updated_at, now),
+                    task.path,
+                )
+                for task in tasks
+            ],
+            right=("DONE", "SIZE"),
+        )
+    for task in tasks:
+        if task.error is not None:
+            wait = f" (next try in {seconds_text(task.not_before - now)})" if task.not_before else ""
+            yield printable(f"{task.id}: {task.error.what}. {task.error.advice}{wait}")
+
+
+def _backend_line(backend: BackendStatus, now: float) -> str:
+    name = f"backend {backend.name} ({backend.type or 'not configured'})"
+    if backend.suspended is None:
+        return f"{name}: ready"
+    since = f" since {age_text(backend.since, now)}" if backend.since else ""
+    reason = f": {backend.error.what}" if backend.error else ""
+    return printable(f"{name}: suspended, {backend.suspended}{since}{reason}")

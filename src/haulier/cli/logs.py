@@ -1,0 +1,42 @@
+"""What the library logs, on stderr in the program's own form."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from haulier.cli.output import Output
+
+__all__ = ["show_logs"]
+
+
+class _OutputHandler(logging.Handler):
+    """Writes records as remarks and warnings; what plugins are reproached with is said once."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__()
+        self._output = output
+        self._said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record)
+        if record.name == "haulier.hooks":  # each of several loads in one run says the same
+            if text in self._said:
+                return
+            self._said.add(text)
+        if record.levelno >= logging.WARNING:
+            self._output.warn(text)
+        else:
+            self._output.say(text)
+
+
+def show_logs(output: Output) -> None:
+    """Let warnings be seen, with ``-v`` more. A second call does nothing."""
+    logger = logging.getLogger("haulier")
+    if any(isinstance(handler, _OutputHandler) for handler in logger.handlers):
+        return
+    logger.addHandler(_OutputHandler(output))
+    logger.propagate = False
+    levels = (logging.WARNING, logging.INFO, logging.DEBUG)
+    logger.setLevel(levels[min(output.settings.verbose, 2)])
