@@ -278,6 +278,8 @@ class WatsBackend(Backend):
         from haulier_wats.stored import acknowledged, stored_upload
 
         recording = completed_recording(self._client, upload, session, file_id, context)
+        if recording is None and session.resumable:
+            raise SessionLostError("the session's recording was deleted", where=self._client.http.base_url)
         if recording is None:
             return acknowledged(upload, Held(), session.session_id, self._client)
         return stored_upload(upload, recording, self._client)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from haulier.errors import IntegrityError, ServerError, SessionLostError, ValidationError
+from haulier.errors import IntegrityError, OffsetError, ServerError, SessionLostError, ValidationError
 from haulier_wats.answers import Recording, SessionAnswer, SessionStatus, recordings_in
 from haulier_wats.http import Http
 from haulier_wats.multipart import MultipartFile, new_boundary
@@ -103,6 +103,7 @@ class WatsClient:
 
         Raises:
             IntegrityError: The server holds other bytes (422).
+            OffsetError: It misses some (409 with a member ``missing``).
             SessionLostError: The server does not know the session.
         """
         url = self.url("uploads", session_id, "finalize")
@@ -114,6 +115,8 @@ class WatsClient:
         if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY:
             reason = self.http.reason(answer) or "the server gave no reason"
             raise IntegrityError(f"the server holds other bytes (status 422): {reason}", where=self.http.where(url))
+        if answer.status == HTTPStatus.CONFLICT and "missing" in answer.members():
+            raise OffsetError("the server does not hold all bytes yet", where=self.http.where(url))
         if not answer.ok:
             raise session_error(self.http, answer, url)
         return Recording.from_json(answer.json())

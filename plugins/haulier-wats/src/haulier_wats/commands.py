@@ -39,11 +39,17 @@ def serve(host: str, port: int, data: Path, token_file: Path, prefix: str) -> No
     Example:
       haulier wats serve --data ./recordings --token-file ./tokens --port 8080
     """
+    from haulier.errors import ConfigError
+
     try:
-        from haulier_wats.server import run
+        from haulier_wats.server import ServerSetupError
+        from haulier_wats.server import serve as serve_storage
     except ImportError as error:
-        message = (
-            f"the server's libraries are missing ({error.name}); install them with: pip install 'haulier-wats[server]'"
-        )
-        raise click.ClickException(message) from error
-    run(host=host, port=port, data=data, token_file=token_file, prefix=prefix)
+        raise ConfigError(
+            f"the server's libraries are missing ({error.name})",
+            advice="Install them with `pip install 'haulier-wats[server]'`",
+        ) from error
+    try:
+        serve_storage(host, port, data, token_file, prefix)
+    except ServerSetupError as error:
+        raise ConfigError(str(error), advice="") from error

@@ -41,14 +41,14 @@ RECORDINGS = (
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="Work here; default: a new folder.")
 def demo(folder: Path | None) -> None:
     """Upload sample recordings to a server on this machine, kill one upload on the way, and check what arrived."""
-    from haulier_wats.server import ServerSettings, ServerThread
+    from haulier_wats.server import ServerSettings, ServerThread, Tokens
 
     home = folder or Path(tempfile.mkdtemp(prefix="haulier-demo-"))
     home.mkdir(parents=True, exist_ok=True)
     recordings = make_recordings(home / "recordings")
     token = secrets.token_urlsafe(16)
     say(f"Working in {home}")
-    with ServerThread(ServerSettings.create(data_dir=home / "server", tokens=[token])) as server:
+    with ServerThread(ServerSettings(home / "server", Tokens([token]))) as server:
         say(f"A WATS storage server answers on {server.url}")
         config = write_config(home, f"{server.url}/api", token)
         say(f"\nUploading {len(recordings)} recordings; the process is killed after the first acknowledged parts ...")

@@ -47,9 +47,7 @@ def settle(client: WatsClient, upload: Upload, session: Session | None, key: str
     """
     status = client.session_status(session.session_id, context) if session else None
     if session and status and status.status == COMPLETED:
-        recording = completed_recording(client, upload, session, status.file_id, context)
-        stored = stored_upload(upload, recording, client) if recording else None
-        return Settled(Outcome.PRESENT, stored or acknowledged(upload, Held(), session.session_id, client))
+        return _completed(client, upload, session, status.file_id, context)
     found, searched = _look_up(client, upload, context)
     if found:
         return Settled(Outcome.PRESENT, stored_upload(upload, found, client))
@@ -59,6 +57,15 @@ def settle(client: WatsClient, upload: Upload, session: Session | None, key: str
         known = status is None or status.status in LOST or status.status == "open"
         return _ABSENT if searched and known else _UNKNOWN
     return _finalize_again(client, upload, session, key, context)
+
+
+def _completed(client: WatsClient, upload: Upload, session: Session, file_id: str, context: Context) -> Settled:
+    recording = completed_recording(client, upload, session, file_id, context)
+    if recording is not None:
+        return Settled(Outcome.PRESENT, stored_upload(upload, recording, client))
+    if session.resumable:
+        return _ABSENT  # it was stored, and deleted since
+    return Settled(Outcome.PRESENT, acknowledged(upload, Held(), session.session_id, client))
 
 
 def completed_recording(

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from haulier import Secret
+from haulier.errors import ConfigError
 from haulier_wats.backend import WatsBackend
 from haulier_wats.commands import wats
 from haulier_wats.options import WatsOptions
@@ -44,6 +45,15 @@ def test_serve_says_what_it_needs(tmp_path):
     for option in ("--host", "--port", "--data", "--token-file", "--prefix"):
         assert option in result.output
     assert runner.invoke(wats, ["serve", "--data", str(tmp_path)]).exit_code == 2
+
+
+def test_serve_tells_what_keeps_it_from_starting(tmp_path):
+    tokens = tmp_path / "tokens"
+    tokens.write_text("# none yet\n")
+    command = ["serve", "--data", str(tmp_path / "data"), "--token-file", str(tokens)]
+    result = CliRunner().invoke(wats, command)
+    assert isinstance(result.exception, ConfigError)
+    assert "there is no token" in str(result.exception)
 
 
 @pytest.mark.parametrize("arguments", [["--port", "70000"], ["--token-file", "no-such-file"]])

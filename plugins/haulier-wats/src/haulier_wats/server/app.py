@@ -21,12 +21,14 @@ from haulier_wats.server.storage import Storage
 from haulier_wats.server.upload_routes import PROTOCOL, UploadRoutes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from haulier_wats.server.settings import ServerSettings
     from haulier_wats.server.tokens import Tokens
+
+    Handler = Callable[[Request], Awaitable[Response]]
 
 __all__ = ["create_app"]
 
@@ -49,12 +51,12 @@ def create_app(settings: ServerSettings) -> Starlette:
         finally:
             await run_in_threadpool(storage.close)
 
-    routes = list(_routes(storage))
+    endpoints = [(path, list(handlers), _by_method(handlers)) for path, handlers in _handlers(storage).items()]
     app = Starlette(
         routes=[
-            Route(base + route.path, route.endpoint, methods=list(route.methods or ()))
+            Route(base + path, endpoint, methods=methods)
             for base in settings.base_paths
-            for route in routes
+            for path, methods, endpoint in endpoints
         ],
         middleware=[
             Middleware(
@@ -71,29 +73,37 @@ def create_app(settings: ServerSettings) -> Starlette:
     return app
 
 
-def _routes(storage: Storage) -> Iterable[Route]:
+def _handlers(storage: Storage) -> dict[str, dict[str, Handler]]:
+    """What answers each method of each path."""
     uploads, resources, recordings = UploadRoutes(storage), ResourceRoutes(storage), RecordingRoutes(storage)
     service = _ServiceRoutes(storage.settings)
-    session = "/uploads/{session_id}"
-    resource = session + "/resources/{kind}"
-    recording = "/recordings/{file_id}"
-    return (
-        Route("/health", service.health, methods=["GET"]),
-        Route("/openapi.json", service.openapi, methods=["GET"]),
-        Route("/uploads/create-session", uploads.create, methods=["POST"]),
-        Route(session, uploads.cancel, methods=["DELETE"]),
-        Route(session + "/status", uploads.status, methods=["GET"]),
-        Route(session + "/file", uploads.file, methods=["POST"]),
-        Route(session + "/files/{kind}", uploads.named_file, methods=["POST"]),
-        Route(session + "/finalize", uploads.finalize, methods=["POST"]),
-        Route(resource, resources.head, methods=["HEAD"]),
-        Route(resource, resources.patch, methods=["PATCH"]),
-        Route(resource, resources.delete, methods=["DELETE"]),
-        Route("/recordings", recordings.page, methods=["GET"]),
-        Route(recording, recordings.one, methods=["GET"]),
-        Route(recording, recordings.delete, methods=["DELETE"]),
-        Route(recording + "/content", recordings.content, methods=["GET"]),
-    )
+    return {
+        "/health": {"GET": service.health},
+        "/openapi.json": {"GET": service.openapi},
+        "/uploads/create-session": {"POST": uploads.create},
+        "/uploads/{session_id}": {"DELETE": uploads.cancel},
+        "/uploads/{session_id}/status": {"GET": uploads.status},
+        "/uploads/{session_id}/file": {"POST": uploads.file},
+        "/uploads/{session_id}/files/{kind}": {"POST": uploads.named_file},
+        "/uploads/{session_id}/resources/{kind}": {
+            "HEAD": resources.head,
+            "PATCH": resources.patch,
+            "DELETE": resources.delete,
+        },
+        "/uploads/{session_id}/finalize": {"POST": uploads.finalize},
+        "/recordings": {"GET": recordings.page},
+        "/recordings/{file_id}": {"GET": recordings.one, "DELETE": recordings.delete},
+        "/recordings/{file_id}/content": {"GET": recordings.content},
+    }
+
+
+def _by_method(handlers: dict[str, Handler]) -> Handler:
+    """One endpoint per path, so that the answer to any other method names all that are allowed."""
+
+    async def endpoint(request: Request) -> Response:
+        return await handlers["GET" if request.method not in handlers else request.method](request)
+
+    return endpoint
 
 
 class _ServiceRoutes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import apsw
 
@@ -61,6 +61,11 @@ class Database:
         """All or nothing; others wait."""
         with self._lock, self._connection:
             yield self._connection
+
+    def rows(self, query: str, *values: str | float | None) -> list[tuple[Any, ...]]:
+        """What a query finds, in a transaction of its own or in that of the caller."""
+        with self.transaction() as connection:
+            return connection.execute(query, values).fetchall()
 
     def _prepare(self) -> None:
         connection = self._connection

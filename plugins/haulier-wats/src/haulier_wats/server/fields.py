@@ -67,7 +67,7 @@ def idempotency_key(headers: Mapping[str, str]) -> str | None:
     if not 0 < len(key) <= _KEY_LENGTH:
         raise Problem(
             HTTPStatus.BAD_REQUEST,
-            f'Idempotency-Key is malformed; write up to {_KEY_LENGTH} ASCII characters in double quotes, such as "7f3c"',
+            f"Idempotency-Key is malformed; write up to {_KEY_LENGTH} ASCII characters in double quotes",
         )
     return key
 

@@ -7,7 +7,10 @@ import shutil
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Folders", "sync_file", "sync_folder"]
 

@@ -89,7 +89,8 @@ class _Copy:
         self._sid = sid
         self._kind = kind
         self._digest = digest
-        self._unneeded: str | None = self._name = f"{kind}-{secrets.token_hex(8)}"
+        self._name = f"{kind}-{secrets.token_hex(8)}"
+        self._unneeded: str | None = self._name
         self.sink = Sink(storage.folders.copy(sid, self._name), 0, digest)
 
     async def keep(self, filename: str) -> Received:

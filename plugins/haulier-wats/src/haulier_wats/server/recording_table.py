@@ -42,13 +42,15 @@ class RecordingTable:
         """Recordings that fit all filters, newest first, and how many there are on all pages."""
         where = " AND ".join(["state = 'stored'", *(f"{FILTERS[name]} = ?" for name in filters)])
         values = tuple(filters.values())
-        with self._database.transaction() as connection:
-            (total,) = connection.execute(f"SELECT count(*) FROM recordings WHERE {where}", values).fetchall()[0]
-            rows = connection.execute(
+        with self._database.transaction():
+            [(total,)] = self._database.rows(f"SELECT count(*) FROM recordings WHERE {where}", *values)
+            rows = self._database.rows(
                 f"SELECT {_COLUMNS} FROM recordings WHERE {where} "
                 "ORDER BY created_at DESC, number DESC LIMIT ? OFFSET ?",
-                (*values, limit, offset),
-            ).fetchall()
+                *values,
+                limit,
+                offset,
+            )
         return [Recording(*row) for row in rows], total
 
     def begin(self, recording: Recording) -> None:
@@ -85,11 +87,9 @@ class RecordingTable:
 
     def unsettled(self, state: str) -> list[Recording]:
         """Recordings that were being stored (``storing``) or deleted (``deleting``)."""
-        with self._database.transaction() as connection:
-            rows = connection.execute(f"SELECT {_COLUMNS} FROM recordings WHERE state = ?", (state,)).fetchall()
+        rows = self._database.rows(f"SELECT {_COLUMNS} FROM recordings WHERE state = ?", state)
         return [Recording(*row) for row in rows]
 
     def _one(self, where: str, value: str) -> Recording | None:
-        with self._database.transaction() as connection:
-            row = connection.execute(f"SELECT {_COLUMNS} FROM recordings WHERE {where}", (value,)).fetchone()
-        return Recording(*row) if row else None
+        rows = self._database.rows(f"SELECT {_COLUMNS} FROM recordings WHERE {where}", value)
+        return Recording(*rows[0]) if rows else None

@@ -56,8 +56,8 @@ class ResourceRoutes:
         wanted = Append.from_headers(request.headers)
         async with self._turn(request) as (turn, file):
             incoming = Incoming(request, self._storage.settings.silence, turn)
-            file = await append(self._storage, file, wanted, incoming, content_length(request))
-        return Response(status_code=HTTPStatus.NO_CONTENT, headers=progress_fields(file))
+            grown = await append(self._storage, file, wanted, incoming, content_length(request))
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers=progress_fields(grown))
 
     async def delete(self, request: Request) -> Response:
         """Cancel the upload of this file."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from haulier_wats.server.settings import (
@@ -75,7 +76,7 @@ def serve(
         if ready is not None:
             ready(url)
 
-    with _listen(host, port) as listener:
+    with _listen(host, port) as listener, suppress(KeyboardInterrupt):
         _server(settings, _url(listener), announce).run(sockets=[listener])
 
 
@@ -106,7 +107,9 @@ class ServerThread:
             target=self._server.run, kwargs={"sockets": [self._listener]}, name="wats-server", daemon=True
         )
         self._thread.start()
-        listening.wait()
+        while not listening.wait(0.1):
+            if not self._thread.is_alive():
+                raise ServerSetupError("the server ended before it listened; its log says why")
 
     def stop(self) -> None:
         """Stop it, giving requests that run two seconds to end. May be called twice."""
@@ -126,7 +129,7 @@ class ServerThread:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family)  # type: ignore[arg-type]
+        return socket.create_server(address[:2], family=family)
     except OSError as error:
         raise ServerSetupError(
             f"{host}:{port} cannot be listened on ({error.strerror or error}); "

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from haulier_wats.server.problems import Problem
 from haulier_wats.server.rows import FileState, Kind, Session, SessionFile, SessionStatus, columns
@@ -42,9 +42,8 @@ class SessionTable:
             Problem: 422, the key was used with another payload.
         """
         with self._database.transaction() as connection:
-            found = connection.execute(f"SELECT {_SESSION} FROM sessions WHERE idempotency_key = ?", (key,)).fetchone()
-            if found is not None:
-                known = Session(*found)
+            for row in self._database.rows(f"SELECT {_SESSION} FROM sessions WHERE idempotency_key = ?", key):
+                known = Session(*row)
                 if known.fingerprint != session.fingerprint:
                     raise Problem(
                         HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -59,14 +58,12 @@ class SessionTable:
 
     def get(self, sid: str) -> Session | None:
         """A session, if it is remembered."""
-        with self._database.transaction() as connection:
-            row = connection.execute(f"SELECT {_SESSION} FROM sessions WHERE sid = ?", (sid,)).fetchone()
-        return Session(*row) if row else None
+        rows = self._database.rows(f"SELECT {_SESSION} FROM sessions WHERE sid = ?", sid)
+        return Session(*rows[0]) if rows else None
 
     def files(self, sid: str) -> dict[Kind, SessionFile]:
         """The files of a session, the video first."""
-        with self._database.transaction() as connection:
-            rows = connection.execute(f"SELECT {_FILE} FROM files WHERE sid = ? ORDER BY kind DESC", (sid,)).fetchall()
+        rows = self._database.rows(f"SELECT {_FILE} FROM files WHERE sid = ? ORDER BY kind DESC", sid)
         return {file.kind: file for file in (SessionFile(*row) for row in rows)}
 
     def acknowledge(self, file: SessionFile, held: int, state: FileState, expires_at: float) -> SessionFile:
@@ -76,7 +73,7 @@ class SessionTable:
                 "UPDATE files SET held = ?, state = ? WHERE sid = ? AND copy = ?", (held, state, file.sid, file.copy)
             )
             _extend(connection, file.sid, expires_at)
-        return SessionFile(*astuple(file)[:-2], held, state)
+        return replace(file, held=held, state=state)
 
     def replace(self, file: SessionFile, expires_at: float) -> str | None:
         """Let a whole copy take the place of what there was of a file; a declared name and size stay.
@@ -88,13 +85,11 @@ class SessionTable:
             Problem: 409, the session is no longer open.
         """
         with self._database.transaction() as connection:
-            if not connection.execute(
-                "SELECT 1 FROM sessions WHERE sid = ? AND status = 'open'", (file.sid,)
-            ).fetchone():
+            if not self._database.rows("SELECT 1 FROM sessions WHERE sid = ? AND status = 'open'", file.sid):
                 raise Problem(HTTPStatus.CONFLICT, "the session ended while the file arrived; create a new one")
             key = (file.sid, file.kind)
-            old = connection.execute("SELECT copy FROM files WHERE sid = ? AND kind = ?", key).fetchone()
-            if old is None:
+            old = self._database.rows("SELECT copy FROM files WHERE sid = ? AND kind = ?", *key)
+            if not old:
                 _insert(connection, "files", columns(SessionFile), astuple(file))
             else:
                 connection.execute(
@@ -103,7 +98,7 @@ class SessionTable:
                     (file.file_id, file.copy, file.held, file.state, file.name, *key),
                 )
             _extend(connection, file.sid, expires_at)
-        return old[0] if old else None
+        return old[0][0] if old else None
 
     def complete(self, sid: str, file_id: str) -> None:
         """The session's recording is stored."""
@@ -128,33 +123,33 @@ class SessionTable:
             if unless(sid):
                 return False
             connection.execute(
-                "UPDATE sessions SET status = ?, ended_at = ?, idempotency_key = NULL WHERE sid = ? AND status = 'open'",
+                "UPDATE sessions SET status = ?, ended_at = ?, idempotency_key = NULL "
+                "WHERE sid = ? AND status = 'open'",
                 (status, now, sid),
             )
             return connection.changes() > 0
 
     def overdue(self, now: float) -> list[str]:
         """Open sessions whose time is up."""
-        return self._ids("SELECT sid FROM sessions WHERE status = 'open' AND expires_at <= ?", (now,))
+        return [
+            sid
+            for (sid,) in self._database.rows("SELECT sid FROM sessions WHERE status = 'open' AND expires_at <= ?", now)
+        ]
 
     def open_ids(self) -> list[str]:
         """All open sessions."""
-        return self._ids("SELECT sid FROM sessions WHERE status = 'open'", ())
+        return [sid for (sid,) in self._database.rows("SELECT sid FROM sessions WHERE status = 'open'")]
 
     def forget(self, before: float) -> None:
         """Remove sessions that ended before a moment."""
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM sessions WHERE ended_at < ?", (before,))
 
-    def _ids(self, query: str, bindings: Sequence[float]) -> list[str]:
-        with self._database.transaction() as connection:
-            return [row[0] for row in connection.execute(query, bindings).fetchall()]
-
 
 def _extend(connection: apsw.Connection, sid: str, expires_at: float) -> None:
     connection.execute("UPDATE sessions SET expires_at = max(expires_at, ?) WHERE sid = ?", (expires_at, sid))
 
 
-def _insert(connection: apsw.Connection, table: str, names: Sequence[str], values: Sequence[object]) -> None:
+def _insert(connection: apsw.Connection, table: str, names: Sequence[str], values: Sequence[Any]) -> None:
     marks = ", ".join("?" * len(names))
-    connection.execute(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", values)  # type: ignore[arg-type]
+    connection.execute(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", values)

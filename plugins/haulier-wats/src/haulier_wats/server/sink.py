@@ -32,7 +32,7 @@ class RunningDigest:
     def copy(self) -> RunningDigest:
         """A digest that goes on by itself."""
         twin = RunningDigest()
-        twin._hash, twin.length = self._hash.copy(), self.length  # noqa: SLF001 - a method of the same class
+        twin._hash, twin.length = self._hash.copy(), self.length
         return twin
 
     def hexdigest(self) -> str:

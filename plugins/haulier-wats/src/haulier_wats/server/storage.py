@@ -108,12 +108,14 @@ class Storage:
         """An upload resource.
 
         Raises:
-            Problem: 404, there is none; 410, it or its session expired or was cancelled.
+            Problem: 404, there is none; 410, it or its session expired or was cancelled; 409, it was never needed.
         """
         session = self.usable(sid)
         file = self.sessions.files(sid).get(kind)
         if file is None or not session.resumable:
             raise Problem(HTTPStatus.NOT_FOUND, f"no {kind} file was declared when the session was created")
+        if session.status is SessionStatus.COMPLETED and not file.complete:
+            raise Problem(HTTPStatus.CONFLICT, "the item was stored before this session began; nothing is to be sent")
         if file.state is FileState.CANCELLED:
             raise Problem(HTTPStatus.GONE, f"the upload of the {kind} file was cancelled; create a new session")
         return file

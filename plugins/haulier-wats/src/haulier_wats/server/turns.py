@@ -37,7 +37,8 @@ class Turn:
         Raises:
             TimeoutError: It took longer, or the turn was superseded.
         """
-        async with asyncio.timeout(0 if self.superseded else seconds) as self._limit:
+        async with asyncio.timeout(0 if self.superseded else seconds) as limit:
+            self._limit = limit
             try:
                 yield
             finally:
