@@ -21,9 +21,7 @@ class Change:
 
     __slots__ = ("done", "durable", "error", "result", "run", "then")
 
-    def __init__(
-        self, run: Callable[[Any], Any], *, durable: bool, then: Callable[[Any], None] | None = None
-    ) -> None:
+    def __init__(self, run: Callable[[Any], Any], *, durable: bool, then: Callable[[Any], None] | None = None) -> None:
         self.run = run
         self.durable = durable
         self.then = then

@@ -70,4 +70,6 @@ def _table(chosen: list[Receipt]) -> str:
         for receipt in chosen
         for entry in receipt.artifacts
     ]
-    return table_text(("TIME", "TASK", "BACKEND", "ROLE", "SIZE", "PROOF", "SHA-256", "LOCATION"), rows, right=("SIZE",))
+    return table_text(
+        ("TIME", "TASK", "BACKEND", "ROLE", "SIZE", "PROOF", "SHA-256", "LOCATION"), rows, right=("SIZE",)
+    )
