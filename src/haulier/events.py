@@ -6,7 +6,7 @@ never repeats. Progress is not journalled and carries sequence 0.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from haulier.models import ErrorRecord, Proof, SuspensionReason
@@ -160,7 +160,8 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
 def event_from_dict(data: Mapping[str, Any]) -> Event:
     """The inverse of :meth:`Event.to_dict`; members this version does not know are dropped."""
     cls = EVENT_TYPES[data["kind"]]
-    known = {name: value for name, value in data.items() if name in cls.__dataclass_fields__}
+    members = {member.name for member in fields(cls)}
+    known = {name: value for name, value in data.items() if name in members}
     if "error" in known:
         known["error"] = ErrorRecord(**known["error"])
     if "proof" in known:

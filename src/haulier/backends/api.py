@@ -436,8 +436,8 @@ class Backend(ABC):
             upload: The upload.
             token: Its session.
             held: All parts.
-            digests: Digests of each whole artifact by index and hashlib name, ``sha256`` among them. Of an artifact that
-                is streamed as the last part they are known only afterwards: ask ``last.body.whole``.
+            digests: Digests of each whole artifact by index and hashlib name, ``sha256`` among them. Of an artifact
+                that is streamed as the last part they are known only afterwards: ask ``last.body.whole``.
             context: What to obey.
             last: With ``CommitMode.LAST_PART`` the part whose arrival commits.
 
@@ -475,7 +475,7 @@ class Backend(ABC):
 
 
 class PutBackend(ABC):
-    """The small one: a destination that takes whole objects and nothing else. The core adapts it to :class:`Backend`.
+    """The small one: a destination that takes whole objects and no more. The core adapts it to :class:`Backend`.
 
     Attributes are those of :class:`Backend`; ``proof`` is the strongest that ``put`` or ``stat`` answers allow, None for
     ``size`` with ``stat`` and ``acknowledged`` without.

@@ -14,7 +14,7 @@ from haulier.errors import HaulierError, InputError, PluginError
 from haulier.models import ErrorRecord, TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from haulier.cli.session import Session
     from haulier.cli.signals import StopSignals
@@ -71,9 +71,16 @@ class Batch:
         else:
             self.adopt([task])
 
-    def adopt(self, tasks: Iterable[Task]) -> None:
-        """Take tasks of the journal in; what failed or was cancelled earlier is tried again."""
+    def adopt(self, tasks: Iterable[Task], *, revive: bool = True) -> None:
+        """Take tasks of the journal in; what failed earlier is tried again.
+
+        Args:
+            tasks: Snapshots.
+            revive: Whether cancelled tasks are tried again too; else they are left out.
+        """
         for task in tasks:
+            if task.state is TaskState.CANCELLED and not revive:
+                continue
             if task.state in {TaskState.FAILED, TaskState.CANCELLED} and task.id not in self._task_ids:
                 self.session.manager.retry(task.id)
             self._task_ids[task.id] = None
@@ -100,20 +107,22 @@ class Batch:
         self._uploading.wait_for_disposal(self._task_ids)
 
     def pause(self, seconds: float) -> None:
-        """Let time pass, showing what happens.
+        """Let time pass while uploads go on, showing what happens.
 
         Raises:
             StopRequestedError: Somebody asked to stop.
         """
+        self._uploading.start()
         self._uploading.pause(seconds)
 
     # -- the end -----------------------------------------------------------------------------------------------
 
-    def report(self, extra: dict[str, Any] | None = None) -> ExitCode:
+    def report(self, extra: Mapping[str, Any] | None = None, *, queued_is_done: bool = False) -> ExitCode:
         """Write the result; the exit code.
 
         Args:
             extra: Further members of the document.
+            queued_is_done: Whether nothing more was asked for than to queue the tasks.
         """
         self._uploading.finish()
         manager, output = self.session.manager, self.session.output
@@ -125,7 +134,7 @@ class Batch:
             output.error(error)
         interrupted = self._signals.received is not None
         left = [task for task in tasks if not task.state.settled]
-        if not interrupted:
+        if not interrupted and not queued_is_done:
             for error in suspension_errors(left, backends):
                 output.error(error)
             self._tell_of_paused(left)
@@ -137,7 +146,8 @@ class Batch:
         if interrupted:
             return self._interrupted(left)
         refused = [exit_code_of(one.error) for one in self._refused]
-        return first_of([*(code_of(task, backends) for task in tasks), *refused, *self._more])
+        judged = [task for task in tasks if task.state.settled or not queued_is_done]
+        return first_of([*(code_of(task, backends) for task in judged), *refused, *self._more])
 
     def _tell_of_paused(self, left: list[Task]) -> None:
         for task in left:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from haulier.cli.logs import show_logs
 from haulier.cli.output import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from haulier.backends.api import Backend
     from haulier.cli.settings import Settings
@@ -18,16 +18,15 @@ if TYPE_CHECKING:
     from haulier.manager import UploadManager
     from haulier.transfer.context import RunContext
 
-__all__ = ["Session", "context_of", "load", "open_session"]
+__all__ = ["Session", "context_of", "load", "open_session", "read_config"]
 
 
-def load(settings: Settings, output: Output, *, upload: Mapping[str, Any] | None = None) -> Config:
-    """Load the configuration, the common options on top, and tell its warnings.
+def read_config(settings: Settings, *, backend: str | None = None) -> Config:
+    """Load the configuration with the common options on top.
 
     Args:
         settings: The common options.
-        output: Gets the warnings.
-        upload: Further values of ``[upload]``.
+        backend: Name of the backend that tasks go to, or None for the configured one.
 
     Raises:
         ConfigError: It is wrong, or a file that was named is missing.
@@ -35,11 +34,16 @@ def load(settings: Settings, output: Output, *, upload: Mapping[str, Any] | None
     from haulier.cli.plugin_access import installed_plugins
     from haulier.config.layers import load_config
 
-    show_logs(output)
-    arguments = {"upload": {"state_dir": settings.state_dir, **(upload or {})}}
-    config = load_config(
+    arguments = {"upload": {"state_dir": settings.state_dir, "backend": backend}}
+    return load_config(
         settings.config, arguments=arguments, readers=lambda: installed_plugins(settings).config_readers()
     )
+
+
+def load(settings: Settings, output: Output, *, backend: str | None = None) -> Config:
+    """The same, and tell its warnings."""
+    show_logs(output)
+    config = read_config(settings, backend=backend)
     for warning in config.warnings:
         output.warn(warning)
     return config
@@ -53,11 +57,13 @@ class Session:
         settings: The common options.
         output: Where words go.
         manager: Not started.
+        auto_upload: Whether watched folders are to be taken in, as configured.
     """
 
     settings: Settings
     output: Output
     manager: UploadManager
+    auto_upload: bool
 
     def backend(self, name: str | None = None) -> Backend:
         """A backend to talk to: the one named, else that of ``--backend``, else the configured one.
@@ -76,10 +82,13 @@ class Session:
 
 
 @contextmanager
-def open_session(settings: Settings, *, upload: Mapping[str, Any] | None = None) -> Iterator[Session]:
+def open_session(settings: Settings, *, backend: str | None = None, watch: bool = False) -> Iterator[Session]:
     """Make a manager, and close it at the end.
 
-    Only the agent takes in watched folders, so ``auto_upload`` is off unless ``upload`` says otherwise.
+    Args:
+        settings: The common options.
+        backend: See :func:`read_config`.
+        watch: Whether the manager takes in watched folders by itself, if so configured: only the agent's does.
 
     Raises:
         ConfigError: The configuration is wrong.
@@ -87,10 +96,11 @@ def open_session(settings: Settings, *, upload: Mapping[str, Any] | None = None)
     from haulier.manager import UploadManager
 
     output = Output(settings)
-    config = load(settings, output, upload={"auto_upload": False} if upload is None else upload)
-    manager = UploadManager(config)
+    config = load(settings, output, backend=backend)
+    quiet = config if watch else replace(config, upload=replace(config.upload, auto_upload=False))
+    manager = UploadManager(quiet)
     try:
-        yield Session(settings, output, manager)
+        yield Session(settings, output, manager, auto_upload=config.upload.auto_upload)
     finally:
         manager.close()
 

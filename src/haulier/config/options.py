@@ -8,7 +8,7 @@ import hmac
 import json
 from collections.abc import Mapping
 from enum import Enum
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from haulier.config.problems import Problems, unknown_key
@@ -20,8 +20,6 @@ from haulier.config.validation import anchor, check
 from haulier.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from haulier.backends.api import Backend, PutBackend
     from haulier.config.models import BackendConfig
     from haulier.config.references import KeyringGet
@@ -132,6 +130,8 @@ class _Table:
         except ValueError as reason:
             advice = f"It is {_kind_of(given)}" if not isinstance(given, Secret) else None
             raise ConfigError(f"must be {reason}", where=where, advice=advice) from None
+        if setting.name == "url" and isinstance(checked, str):
+            checked = _anchored_url(checked, self.base_dir)
         if setting.name.endswith("url") and isinstance(checked, str):
             self._warn_of_plain_http(checked, where)
         return checked
@@ -159,6 +159,12 @@ class _Table:
         origin, host = plain_http_origin(url)
         if origin and not is_loopback(host):
             self.problems.warn(where, f"{origin} is not encrypted: what is sent can be read on the way; use https")
+
+
+def _anchored_url(url: str, base_dir: Path) -> str:
+    """An address without a scheme is a path, and relative ones lie in the configuration's folder like other paths."""
+    has_scheme = "://" in url or "::" in url
+    return url if has_scheme or not url else str(base_dir / Path(url).expanduser())
 
 
 def _kind_of(value: Any) -> str:

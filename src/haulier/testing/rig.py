@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from haulier.config.models import BackendConfig
 from haulier.files import Files
-from haulier.models import Proof
 from haulier.service.destinations import Destinations
 from haulier.service.disposal import Disposer
 from haulier.service.intake import Intake, Submission
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from haulier.events import Event
     from haulier.hooks.loading import Decision
     from haulier.journal.api import Journal, TaskRow
-    from haulier.models import Receipt
+    from haulier.models import Proof, Receipt
 
 __all__ = ["UploadRig"]
 

@@ -33,11 +33,9 @@ def wats() -> None:
 )
 @click.option("--prefix", default="/api", show_default=True, help="Path that is answered besides /.")
 def serve(host: str, port: int, data: Path, token_file: Path, prefix: str) -> None:
-    r"""Run the reference server until it is interrupted.
+    """Run the reference server until it is interrupted.
 
-    \b
-    Example:
-      haulier wats serve --data ./recordings --token-file ./tokens --port 8080
+    Example: haulier wats serve --data ./recordings --token-file ./tokens --port 8080
     """
     from haulier.errors import ConfigError
 

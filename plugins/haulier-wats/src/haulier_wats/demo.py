@@ -161,9 +161,8 @@ def continue_uploads(config: Path, folder: Path) -> list[Receipt]:
     with UploadManager.open(config) as uploads:
         left = [task for task in uploads.tasks() if task.acknowledged and not task.state.settled]
         for task in left:
-            say(
-                f"  {Path(task.path).name}: {task.acknowledged / MIB:.1f} of {task.size / MIB:.1f} MiB were there already"
-            )
+            there = f"{task.acknowledged / MIB:.1f} of {task.size / MIB:.1f} MiB"
+            say(f"  {Path(task.path).name}: {there} were there already")
         tasks = uploads.scan(folder, settled=True)[0]
         with progress_lines(uploads):
             return [uploads.wait(task, timeout=120) for task in tasks]

@@ -66,22 +66,21 @@ def transfer(backend, body, context):
     """Send what is missing, in the order and the parts in which the engine does."""
 
     def transfer(upload, token, abilities, video=VIDEO, held=None):
-        held = held or Held()
+        prefixes = held.prefixes if held else {}
         for artifact, content in ((upload.sidecar, upload.sidecar.content), (upload.media, video)):
             size = artifact.size if abilities.parts is PartsMode.WHOLE else PART
-            start = held.prefixes.get(artifact.index, 0)
+            start = prefixes.get(artifact.index, 0)
             for offset in range(start, artifact.size, max(size, 1)) if artifact.size else (0,):
                 block = content[offset : offset + size]
                 part = Part(artifact.index, offset // PART + 1, offset, len(block))
-                held = backend.send(upload, token, part, body(block), context)
-        return held
+                backend.send(upload, token, part, body(block), context)
 
     return transfer
 
 
 def stored_files(data):
     return {
-        path.name: path.read_bytes()
+        str(path): path.read_bytes()
         for path in data.rglob("*")
         if path.is_file() and ".incoming" not in path.parts and path.suffix in {".mp4", ".json"}
     }

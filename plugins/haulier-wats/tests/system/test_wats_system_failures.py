@@ -60,7 +60,7 @@ def submit_many(rig, folder, count, size=3000):
 
 def stored(tmp_path):
     """Digests of what lies in the server's store, sidecars left out."""
-    found = [path for path in (tmp_path / "server" / "recordings").rglob("*.avi")]
+    found = (tmp_path / "server" / "recordings").rglob("*.avi")
     return sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in found)
 
 

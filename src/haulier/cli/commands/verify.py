@@ -1,0 +1,60 @@
+"""``haulier verify``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import click
+
+from haulier.cli.commands.receipts import chosen_receipts
+from haulier.cli.comparing import Comparison, Verdict, compare_receipt
+from haulier.cli.exit_codes import ExitCode, exit_code_of, first_of
+from haulier.cli.session import context_of, open_session
+from haulier.cli.settings import CommonCommand, Settings
+from haulier.cli.text import table_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["verify"]
+
+
+@click.command(cls=CommonCommand)
+@click.argument("tasks", metavar="[TASK...]", nargs=-1)
+@click.option("--read", is_flag=True, help="Read objects back where the destination tells no digest of them.")
+@click.pass_obj
+def verify(settings: Settings, tasks: tuple[str, ...], read: bool) -> ExitCode:
+    """Ask the destination whether what receipts tell of is still there; all receipts, or those of the tasks named.
+
+    Each artifact is the same, differs, is missing, or nobody can tell. What was compared is said: the content, by a
+    digest, or only the size.
+    """
+    with open_session(settings) as session:
+        context = context_of(session.manager.config)
+        chosen = chosen_receipts(session, tasks)
+        found = [
+            comparison
+            for receipt in chosen
+            for comparison in compare_receipt(receipt, session.backend, context, read=read)
+        ]
+        session.output.result({"artifacts": [comparison.to_dict() for comparison in found]}, _lines(found))
+    missing = [ExitCode.FAILED] if tasks and len(chosen) < len(tasks) else []
+    return first_of([*map(_code, found), *missing])
+
+
+def _code(comparison: Comparison) -> ExitCode:
+    if comparison.verdict is Verdict.SAME:
+        return ExitCode.OK
+    return exit_code_of(comparison.error) if comparison.error else ExitCode.FAILED
+
+
+def _lines(found: list[Comparison]) -> Iterator[str]:
+    if found:
+        rows = [
+            (one.verdict, one.by or "-", one.receipt.task, one.entry.role, one.entry.location, one.remark)
+            for one in found
+        ]
+        yield table_text(("VERDICT", "BY", "TASK", "ROLE", "LOCATION", "REMARK"), rows)
+    counts = Counter(one.verdict for one in found)
+    yield ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict]) or "nothing to verify"
