@@ -9,8 +9,8 @@ from haulier.cli.documents import sent_document
 from haulier.cli.exit_codes import ExitCode, exit_code_of, first_of
 from haulier.cli.outcome import code_of, failure_of, suspension_errors, uploads_table
 from haulier.cli.progress import choose_display
-from haulier.cli.uploading import Uploading, backends_of, tasks_of
-from haulier.errors import HaulierError, InputError, PluginError
+from haulier.cli.uploading import Uploading, tasks_of
+from haulier.errors import HaulierError, InputError, JournalUnavailableError, PluginError
 from haulier.models import ErrorRecord, TaskState
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from haulier.cli.session import Session
     from haulier.cli.signals import StopSignals
-    from haulier.models import Receipt, Task
+    from haulier.models import BackendStatus, Receipt, Task
 
 __all__ = ["Batch"]
 
@@ -129,15 +129,18 @@ class Batch:
         tasks = tasks_of(self.session, self._task_ids)
         receipts = [manager.receipt(task.id) if task.state is TaskState.COMPLETED else None for task in tasks]
         uploads: list[tuple[Task, Receipt | None]] = list(zip(tasks, receipts, strict=True))
-        backends = backends_of(self.session)
+        summary = manager.status()
+        backends = {backend.name: backend for backend in summary.backends}
         for error in filter(None, map(failure_of, tasks)):
             output.error(error)
         interrupted = self._signals.received is not None
         left = [task for task in tasks if not task.state.settled]
+        if summary.journal_error is not None:
+            output.error(JournalUnavailableError(summary.journal_error, advice=""))
         if not interrupted and not queued_is_done:
             for error in suspension_errors(left, backends):
                 output.error(error)
-            self._tell_of_paused(left)
+            self._tell_of_waiting(left, backends)
         document = {
             "tasks": [*(sent_document(task, receipt) for task, receipt in uploads), *map(_refused, self._refused)],
             **(extra or {}),
@@ -149,10 +152,14 @@ class Batch:
         judged = [task for task in tasks if task.state.settled or not queued_is_done]
         return first_of([*(code_of(task, backends) for task in judged), *refused, *self._more])
 
-    def _tell_of_paused(self, left: list[Task]) -> None:
+    def _tell_of_waiting(self, left: list[Task], backends: Mapping[str, BackendStatus]) -> None:
+        """Say of each task that is left for a reason of its own what that is."""
         for task in left:
+            backend = backends.get(task.backend)
             if task.state is TaskState.PAUSED:
                 self.session.output.warn(f"{task.path}: is paused; `haulier resume {task.id}` lets it go on")
+            elif task.error is not None and (backend is None or backend.suspended is None):
+                self.session.output.warn(f"{task.path}: is left for later: {task.error.what}")
 
     def _interrupted(self, left: list[Task]) -> ExitCode:
         stay = "1 task stays" if len(left) == 1 else f"{len(left)} tasks stay"

@@ -11,7 +11,7 @@ from haulier.cli.exit_codes import ExitCode, exit_code_of, first_of
 from haulier.cli.outcome import code_of, failure_of, suspension_errors
 from haulier.cli.signals import StopRequestedError
 from haulier.cli.standing import Stand, stand_of
-from haulier.cli.uploading import backends_of, tasks_of
+from haulier.cli.uploading import tasks_of
 from haulier.journal.api import TaskFilter
 from haulier.models import TaskState
 
@@ -91,8 +91,8 @@ def _report(
     manager, output = session.manager, session.output
     tasks = tasks_of(session, touched)
     left = manager.tasks(states=[TaskState.QUEUED, TaskState.RETRYING], limit=MOST)
-    backends = backends_of(session)
     summary = manager.status()
+    backends = {backend.name: backend for backend in summary.backends}
     for error in filter(None, map(failure_of, tasks)):
         output.error(error)
     for error in suspension_errors(left, backends):

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from haulier.cli.signals import StopSignals
     from haulier.cli.standing import Stand
     from haulier.events import Event
-    from haulier.models import BackendStatus, Task
+    from haulier.models import Task
 
-__all__ = ["Uploading", "backends_of", "tasks_of"]
+__all__ = ["Uploading", "tasks_of"]
 
 DISPOSAL_SECONDS = 8.0  # sources are let go of every five seconds
 
@@ -27,11 +27,6 @@ def tasks_of(session: Session, task_ids: Collection[str]) -> list[Task]:
     """Snapshots of tasks in the order of their ids, of one moment."""
     rows = session.manager.service.journal.read(lambda tx: [tx.task(task_id) for task_id in task_ids])
     return [row.snapshot() for row in rows if row is not None]
-
-
-def backends_of(session: Session) -> dict[str, BackendStatus]:
-    """How the backends stand, by name."""
-    return {backend.name: backend for backend in session.manager.status().backends}
 
 
 class Uploading:

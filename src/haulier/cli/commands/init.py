@@ -75,6 +75,7 @@ def _text(
     watched: tuple[str, ...],
     base_dir: Path,
 ) -> str:
+    from haulier.config.problems import unknown_key
     from haulier.config.settings import settings_of
     from haulier.config.write import starter_config
     from haulier.service.parts import plugin_host
@@ -86,7 +87,12 @@ def _text(
     host = plugin_host(None, ())
     chosen = backend_type or _ask("Backend type", "--type", sorted(host.backend_types()))
     backend_class = host.backend_class(chosen)
-    for setting in missing_options(settings_of(backend_class.options_type), given):
+    known = settings_of(backend_class.options_type)
+    for key in given:
+        if key[0] not in known:
+            wrong = unknown_key("--set", key[0], known, f"option of the backend type {chosen!r}:")
+            raise click.UsageError(f"{wrong.what}. {wrong.advice}", click.get_current_context())
+    for setting in missing_options(known, given):
         given[setting.name,] = _ask(_question(setting), f"--set {setting.name}=VALUE")
     upload: Mapping[str, Any] = {"state_dir": str(Path(settings.state_dir).absolute())} if settings.state_dir else {}
     return starter_config(

@@ -26,19 +26,17 @@ def chosen_receipts(session: Session, task_ids: Sequence[str]) -> list[Receipt]:
     Raises:
         TaskNotFoundError: No task and no receipt has one of the ids.
     """
-    manager = session.manager
-    if task_ids:
-        found = [manager.receipt(task_id) or _none_yet(session, task_id) for task_id in task_ids]
-        chosen = [receipt for receipt in found if receipt is not None]
-    else:
-        chosen = manager.receipts()
-    backend = session.settings.backend
-    return [receipt for receipt in chosen if backend in {None, receipt.backend}]
-
-
-def _none_yet(session: Session, task_id: str) -> None:
-    task = session.manager.task(task_id)
-    session.output.warn(f"{task_id}: is {task.state} and has no receipt")
+    manager, backend = session.manager, session.settings.backend
+    if not task_ids:
+        return [receipt for receipt in manager.receipts() if backend in {None, receipt.backend}]
+    chosen = []
+    for task_id in task_ids:
+        receipt = manager.receipt(task_id)
+        if receipt is None:
+            session.output.warn(f"{task_id}: is {manager.task(task_id).state} and has no receipt")
+        elif backend in {None, receipt.backend}:
+            chosen.append(receipt)
+    return chosen
 
 
 @click.command(cls=CommonCommand)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from haulier import events
 from haulier.cli.commands.send import wait_option
 from haulier.cli.exit_codes import ExitCode
 from haulier.cli.once import run_once
@@ -20,6 +19,7 @@ from haulier.cli.uploading import Uploading
 from haulier.errors import ConfigError, HaulierError, PluginError
 
 if TYPE_CHECKING:
+    from haulier import events
     from haulier.cli.session import Session
 
 __all__ = ["run"]
@@ -72,8 +72,8 @@ def _unusable(session: Session) -> dict[str, HaulierError]:
             wrong[name] = error
     if len(wrong) == len(config.backends):
         raise next(iter(wrong.values()))
-    for error in wrong.values():
-        session.output.error(error)
+    for trouble in wrong.values():
+        session.output.error(trouble)
     return wrong
 
 
