@@ -475,7 +475,7 @@ class Backend(ABC):
 
 
 class PutBackend(ABC):
-    """The small one: a destination that takes whole objects and no more. The core adapts it to :class:`Backend`.
+    """The small one: a destination that only takes whole objects. The core adapts it to :class:`Backend`.
 
     Attributes are those of :class:`Backend`; ``proof`` is the strongest that ``put`` or ``stat`` answers allow, None for
     ``size`` with ``stat`` and ``acknowledged`` without.

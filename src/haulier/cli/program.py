@@ -111,7 +111,7 @@ class _Program(CommonGroup):
         added = _installed_commands(ctx)
         if added:
             with formatter.section("From plugins"):
-                formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in added.items()])
+                formatter.write_dl([(name, command.get_short_help_str(150)) for name, command in added.items()])
 
 
 def _installed_commands(ctx: click.Context) -> dict[str, click.Command]:

@@ -8,7 +8,7 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
@@ -224,7 +224,7 @@ class Http:
         )
         adapter = self._adapter(url)
         with exchange:
-            return adapter.send(prepared, timeout=timeout, **settings)
+            return adapter.send(prepared, timeout=timeout, **cast("dict[str, Any]", settings))
 
     def _adapter(self, url: str) -> BaseAdapter:
         """The adapter of an address. Reading the system's certificates takes a while: it waits until one needs them."""
