@@ -18,7 +18,7 @@ from haulier.errors import (
     error_from_code,
 )
 from haulier.journal.api import TaskFilter
-from haulier.models import BackendStatus, ManagerStatus, Task, TaskState
+from haulier.models import BackendStatus, ManagerStatus, Proof, Task, TaskState
 from haulier.service.intake import Submission
 from haulier.service.parts import Ports, Service, open_service
 from haulier.service.workers import Waker
@@ -120,9 +120,19 @@ class UploadManager:
         self._running = True
         service.upkeep.bury_the_dead()
         service.upkeep.greet()
+        self._warn_of_weak_proof(service)
         self._spawn("haulier-upkeep", self._keep_up)
         for number in range(self.config.upload.max_concurrent_uploads):
             self._spawn(f"haulier-worker-{number}", self._work)
+
+    def _warn_of_weak_proof(self, service: Service) -> None:
+        """Say at the start when sources may go although nobody compared their content."""
+        if not self.config.upload.delete_after_upload or not self.config.upload.backend:
+            return
+        strongest = service.destinations.get(self.config.upload.backend).abilities.proof
+        needed = Proof(self.config.upload.delete_proof) if self.config.upload.delete_proof else strongest
+        if needed is not Proof.CONTENT:
+            log.warning("sources are deleted after upload on a proof of %s only, not of their content", needed)
 
     def close(self, timeout: float = 2.0) -> None:
         """Stop within ``timeout`` seconds. Work in flight keeps its sessions and goes on at the next start."""
@@ -202,6 +212,7 @@ class UploadManager:
         sidecar: StrPath | None = None,
         metadata: Mapping[str, Any] | None = None,
         backend: str | None = None,
+        also: Iterable[str] = (),
     ) -> Task:
         """Queue a file. When this returns the task survives a kill, an exit and a power cut; the file stays yours.
 
@@ -212,6 +223,10 @@ class UploadManager:
             sidecar: Its metadata file, if any.
             metadata: A JSON object to go with it.
             backend: Name of a configured backend; None for ``upload.backend``.
+            also: Names of further backends: one task each, linked by ``group``. The source goes only when all are done.
+
+        Returns:
+            The task of the first backend.
 
         Raises:
             InputError: A file is missing, a folder or unreadable; the sidecar or metadata is broken.
@@ -219,11 +234,12 @@ class UploadManager:
             JournalError: It could not be written down; nothing was queued.
         """
         service = self.service
-        name = self._backend_name(backend)
-        service.destinations.get(name)
-        (taken,) = service.intake.take([Submission(path, name, sidecar, metadata or {})])
+        names = list(dict.fromkeys([self._backend_name(backend), *also]))
+        for name in names:
+            service.destinations.get(name)
+        taken = service.intake.take([Submission(path, name, sidecar, metadata or {}) for name in names], linked=True)
         self._waker.wake()
-        return taken.row.snapshot()
+        return taken[0].row.snapshot()
 
     def scan(
         self, folder: StrPath, *, max_age_days: float | None = None, backend: str | None = None, settled: bool = False

@@ -70,10 +70,15 @@ class Disposer:
         )
         settled = 0
         for row, receipt in pending:
-            if receipt is not None and row.state is TaskState.COMPLETED:
+            if receipt is not None and row.state is TaskState.COMPLETED and self._is_wanted_nowhere_else(row):
                 settled += self._dispose(row, receipt)
         self._dispose_sidecars()
         return settled
+
+    def _is_wanted_nowhere_else(self, row: TaskRow) -> bool:
+        """A source that goes to several backends stays until each has its receipt, or was given up."""
+        linked = self.ledger.journal.read(lambda tx: tx.tasks(TaskFilter(group=row.group)))
+        return all(other.state in _DONE for other in linked)
 
     # -- media -------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import mimetypes
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -83,20 +83,27 @@ class Intake:
         self.delete_source = delete_source
         self._decide = decide
 
-    def take(self, submissions: Sequence[Submission]) -> list[Taken]:
+    def take(self, submissions: Sequence[Submission], *, linked: bool = False) -> list[Taken]:
         """Write tasks, one transaction for all: they are on disk when this returns. Known items give their own task.
+
+        Args:
+            submissions: What is to be uploaded.
+            linked: One file to several backends: the tasks belong to one group.
 
         Raises:
             InputError: A file is missing, a folder, not readable; a sidecar or its metadata is broken.
         """
         rows = [self._row(submission) for submission in submissions]
+        if linked:
+            rows = [replace(row, group=rows[0].group) for row in rows]
 
         def change(tx: Transaction, told: list[events.Event]) -> list[Taken]:
             taken = []
             for row in rows:
                 known = tx.find_item(row.item_id, row.backend)
                 if known is not None:
-                    taken.append(Taken(known, created=False))
+                    joined = tx.update_task(known.id, group=row.group) if len(rows) > 1 and linked else known
+                    taken.append(Taken(joined, created=False))
                     continue
                 inserted = tx.insert_task(row)
                 taken.append(Taken(inserted, created=True))

@@ -103,6 +103,7 @@ class Service:
     operations: Operations
     folders: Folders
     upkeep: Upkeep
+    disposer: Disposer
     owner: Owner
 
     def look(self, folder: str | os.PathLike[str], *, max_age_days: float | None, settled: bool) -> ScanResult:
@@ -236,6 +237,7 @@ def open_service(config: Config, plugins: Sequence[object], ports: Ports, waker:
         operations,
         folders,
         upkeep,
+        disposer,
         owner,
     )
 
