@@ -61,15 +61,21 @@ class Batch:
             StopRequestedError: Somebody asked to stop.
         """
         self._signals.check()
-        backend = self.session.settings.backend
         try:
-            task = self.session.manager.submit(file, sidecar=sidecar, backend=backend)
+            task = self.session.manager.submit(file, sidecar=sidecar, backend=self.session.settings.backend)
         except (InputError, PluginError) as error:
-            self.session.output.error(error)
-            name = backend or self.session.manager.config.upload.backend
-            self._refused.append(_Refused(self.session.manager.service.ports.files.canonical(file), name, error))
+            self._refuse(file, error)
+        except UnicodeEncodeError:
+            advice = "Rename the file, or its folder"
+            self._refuse(file, InputError("its name cannot be written as text", where=file, advice=advice))
         else:
             self.adopt([task])
+
+    def _refuse(self, file: str, error: HaulierError) -> None:
+        manager = self.session.manager
+        self.session.output.error(error)
+        backend = self.session.settings.backend or manager.config.upload.backend
+        self._refused.append(_Refused(manager.service.ports.files.canonical(file), backend, error))
 
     def adopt(self, tasks: Iterable[Task], *, revive: bool = True) -> None:
         """Take tasks of the journal in; what failed earlier is tried again.

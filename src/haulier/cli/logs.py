@@ -16,7 +16,7 @@ class _OutputHandler(logging.Handler):
 
     def __init__(self, output: Output) -> None:
         super().__init__()
-        self._output = output
+        self.output = output
         self._said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -26,16 +26,18 @@ class _OutputHandler(logging.Handler):
                 return
             self._said.add(text)
         if record.levelno >= logging.WARNING:
-            self._output.warn(text)
+            self.output.warn(text)
         else:
-            self._output.say(text)
+            self.output.say(text)
 
 
 def show_logs(output: Output) -> None:
-    """Let warnings be seen, with ``-v`` more. A second call does nothing."""
+    """Let warnings be seen, with ``-v`` more. A later call for the same output does nothing."""
     logger = logging.getLogger("haulier")
-    if any(isinstance(handler, _OutputHandler) for handler in logger.handlers):
-        return
+    for handler in [handler for handler in logger.handlers if isinstance(handler, _OutputHandler)]:
+        if handler.output.settings is output.settings:
+            return
+        logger.removeHandler(handler)  # of an earlier run in the same process
     logger.addHandler(_OutputHandler(output))
     logger.propagate = False
     levels = (logging.WARNING, logging.INFO, logging.DEBUG)

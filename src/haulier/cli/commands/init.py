@@ -46,7 +46,7 @@ def init(
     \b
     Examples:
       haulier init --type filesystem --set url=/mnt/archive --watch ./recordings
-      haulier init --type wats --set base_url=https://wats.example/api --set api_token=env:WATS_TOKEN
+      haulier init --type filesystem --set url=sftp://nas/archive --set secrets.password=env:NAS_PASSWORD
     """
     output = Output(settings)
     path = Path(settings.config or "haulier.toml").expanduser().absolute()

@@ -59,7 +59,7 @@ def serve(
         ready: Called with the server's address once it listens.
 
     Raises:
-        ServerSetupError: The port is taken, or a file or folder cannot be used.
+        ServerSetupError: The port is taken, a file or folder cannot be used, or a library is missing.
     """
     settings = ServerSettings(
         data_dir,
@@ -143,9 +143,14 @@ def _url(listener: socket.socket) -> str:
 
 
 def _server(settings: ServerSettings, url: str, announce: Callable[[str], None]) -> uvicorn.Server:
-    import uvicorn
+    try:
+        import uvicorn
 
-    from haulier_wats.server.app import create_app
+        from haulier_wats.server.app import create_app
+    except ImportError as error:
+        raise ServerSetupError(
+            f"the server's libraries are missing ({error.name}); install them with: pip install 'haulier-wats[server]'"
+        ) from error
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
