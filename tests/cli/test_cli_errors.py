@@ -106,3 +106,4 @@ def test_a_wrong_command_line_is_usage(work, arguments, told):
 
 def test_without_a_command_the_help_is_shown(work):
     assert "Examples:" in work.run(code=2).stderr
+    assert "schema" in work.run("config", code=2).stderr

@@ -144,8 +144,9 @@ def test_strange_names_reach_any_console(real):
     assert r"missing\udcff.mp4: there is no such file" in done.stderr
 
 
-def test_ctrl_c_keeps_the_work(real, until):
-    real.stage("hang")
+@pytest.mark.parametrize("behaviour", ["hang", "deaf"])
+def test_ctrl_c_keeps_the_work(real, until, behaviour):
+    real.stage(behaviour)
     real.file("session.mp4")
     process = real.start("send", "session.mp4")
     until(process, "started")
@@ -155,4 +156,19 @@ def test_ctrl_c_keeps_the_work(real, until):
 
     assert process.returncode == 130
     assert "1 task stays queued" in said
-    assert real.json("status")["counts"]["queued"] == 1
+    counts = real.json("status")["counts"]
+    assert counts["queued"] + counts["uploading"] == 1
+
+
+def test_ctrl_c_twice_ends_it_at_once(real, until):
+    real.stage("deaf")
+    real.file("session.mp4")
+    process = real.start("send", "session.mp4")
+    until(process, "started")
+
+    process.send_signal(signal.SIGINT)
+    until(process, "stays queued")
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(timeout=20) == 130
+    process.communicate()

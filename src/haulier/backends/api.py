@@ -477,8 +477,8 @@ class Backend(ABC):
 class PutBackend(ABC):
     """The small one: a destination that only takes whole objects. The core adapts it to :class:`Backend`.
 
-    Attributes are those of :class:`Backend`; ``proof`` is the strongest that ``put`` or ``stat`` answers allow, None for
-    ``size`` with ``stat`` and ``acknowledged`` without.
+    Attributes are those of :class:`Backend`; ``proof`` is the strongest that the answers of ``put`` or ``stat`` allow,
+    None for ``size`` with ``stat`` and ``acknowledged`` without.
     """
 
     type: ClassVar[str]

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["show_logs"]
 
+_ALSO_AN_EVENT = ("workers", "_conclude")  # what became of a task is shown as its event, or at the end
+
 
 class _OutputHandler(logging.Handler):
     """Writes records as remarks and warnings; what plugins are reproached with is said once."""
@@ -20,6 +22,8 @@ class _OutputHandler(logging.Handler):
         self._said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
+        if (record.module, record.funcName) == _ALSO_AN_EVENT and record.levelno >= logging.ERROR:
+            return
         text = self.format(record)
         if record.name == "haulier.hooks":  # each of several loads in one run says the same
             if text in self._said:

@@ -35,9 +35,8 @@ def failure_of(task: Task) -> HaulierError | None:
     if task.state not in {TaskState.FAILED, TaskState.CANCELLED} or task.error is None:
         return None
     error = task.error
-    where = error.where or task.path
-    what = error.what if where == task.path else f"{error.what} [{task.path}]"
-    return error_from_code(error.code, what, where=where, advice=error.advice)
+    what = error.what if error.where in {"", task.path} else f"{error.where}: {error.what}"
+    return error_from_code(error.code, what, where=task.path, advice=error.advice)
 
 
 def suspension_errors(left: Sequence[Task], backends: Mapping[str, BackendStatus]) -> Iterator[HaulierError]:

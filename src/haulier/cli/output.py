@@ -111,8 +111,11 @@ class Output:
         """Write what click found wrong with the command line."""
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "haulier"
+        message = error.format_message()
+        if "\n" in message:  # click's way to say that a group was called without a command: its whole help
+            message = "Missing command."
         if self.settings.json:
-            wrong = HaulierError(error.format_message(), where=path, advice=f"`{path} --help` tells more")
+            wrong = HaulierError(message, where=path, advice=f"`{path} --help` tells more")
             document = error_document(wrong)
             document["error"]["code"] = "usage"
             _write_line(sys.stderr, json.dumps(document))
@@ -120,7 +123,7 @@ class Output:
         if context is not None:
             _write_line(sys.stderr, context.get_usage())
             _write_line(sys.stderr, f"`{path} --help` tells more.")
-        _write_line(sys.stderr, f"error: {printable(error.format_message())}")
+        _write_line(sys.stderr, f"error: {printable(message)}")
 
 
 def _write_line(stream: TextIO, text: str) -> None:

@@ -96,13 +96,6 @@ class _Program(CommonGroup):
             raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
         return name, command, args[1:]
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Without any argument show the help, and call that wrong."""
-        if not args:
-            sys.stderr.write(ctx.get_help() + "\n")
-            ctx.exit(ExitCode.USAGE)
-        return super().parse_args(ctx, args)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections of the catalog, then what plugins add."""
         for title, entries in SECTIONS.items():

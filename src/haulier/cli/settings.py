@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from haulier.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,6 +88,13 @@ class CommonGroup(CommonCommand, click.Group):
     """A group with the common options; so are its commands."""
 
     command_class = CommonCommand
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Without any argument show the help, and call that wrong."""
+        if not args:
+            sys.stderr.write(ctx.get_help() + "\n")
+            ctx.exit(ExitCode.USAGE)
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the options, then the commands."""

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
     from haulier.models import ArtifactRecord
 
-__all__ = ["check_artifacts", "check_members", "reading_only", "taken", "unknown_task"]
+__all__ = ["USE_THE_TRANSACTION", "check_artifacts", "check_members", "reading_only", "taken", "unknown_task"]
+
+USE_THE_TRANSACTION = "a change or query works with the transaction it is given, never with the journal itself"
 
 FIXED = frozenset({"id", "sequence"})
 MEMBERS = frozenset(TaskRow.__dataclass_fields__)

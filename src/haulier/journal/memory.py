@@ -6,7 +6,6 @@ For simulations, tests, and hosts that want no state on disk and know what they 
 from __future__ import annotations
 
 import json
-import threading
 from bisect import bisect_left, bisect_right
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,8 +15,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from haulier.errors import JournalUnavailableError, UnsupportedError
 from haulier.events import event_from_dict
 from haulier.journal.api import BackendRow, OwnerRow, PartRow, SealedToken, TaskFilter, TaskRow
-from haulier.journal.checks import check_artifacts, check_members, reading_only, taken, unknown_task
+from haulier.journal.checks import (
+    USE_THE_TRANSACTION,
+    check_artifacts,
+    check_members,
+    reading_only,
+    taken,
+    unknown_task,
+)
 from haulier.journal.memory_tables import Table, TaskTable, UndoLog
+from haulier.journal.turn import Turn
 from haulier.models import Disposal, Receipt, TaskState
 
 if TYPE_CHECKING:
@@ -38,8 +45,8 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self._tables = _Tables()
-        self._writing = threading.Lock()
-        self._looking = threading.Lock()
+        self._writing = Turn(USE_THE_TRANSACTION)
+        self._looking = Turn(USE_THE_TRANSACTION)
         self._closed = False
 
     def write(
@@ -116,9 +123,7 @@ class MemoryTransaction:
         self._all = tables
         self._writable = writable
 
-    @property
-    def _changing(self) -> _Tables:
-        """The tables, to be changed."""
+    def _to_change(self) -> _Tables:
         if not self._writable:
             raise reading_only()
         return self._all
@@ -127,24 +132,24 @@ class MemoryTransaction:
 
     def insert_task(self, row: TaskRow) -> TaskRow:
         """Add a task with its artifacts."""
-        tasks = self._changing.tasks
+        tasks = self._to_change().tasks
         check_artifacts(row.id, row.artifacts)
         members = {name: getattr(row, name) for name in TaskRow.__dataclass_fields__}
-        kept = replace(row, **_kept(members), sequence=tasks.next_sequence())
-        tasks.replace(None, kept)
-        return replace(row, sequence=kept.sequence)
+        return replace(row, sequence=tasks.insert(replace(row, **_kept(members))))
 
     def task(self, task_id: str) -> TaskRow | None:
         """The task with this id."""
-        return _given(self._all.tasks.get(task_id))
+        row = self._all.tasks.get(task_id)
+        return None if row is None else _given(row)
 
     def find_item(self, item_id: str, backend: str) -> TaskRow | None:
         """The task of this item."""
-        return _given(self._all.tasks.find(item_id, backend))
+        row = self._all.tasks.find(item_id, backend)
+        return None if row is None else _given(row)
 
     def update_task(self, task_id: str, **changes: Any) -> TaskRow:
         """Change members of a row."""
-        tasks = self._changing.tasks
+        tasks = self._to_change().tasks
         check_members(changes)
         check_artifacts(task_id, changes.get("artifacts", ()))
         before = tasks.get(task_id)
@@ -156,7 +161,7 @@ class MemoryTransaction:
 
     def delete_task(self, task_id: str) -> None:
         """Forget the row and its parts."""
-        tables = self._changing
+        tables = self._to_change()
         row = tables.tasks.get(task_id)
         if row is not None:
             tables.tasks.replace(row, None)
@@ -206,7 +211,7 @@ class MemoryTransaction:
 
     def wake_slow_lane(self, backend: str, now: float) -> None:
         """Make the slow lane due."""
-        tasks = self._changing.tasks
+        tasks = self._to_change().tasks
         for row in list(tasks.rows("slow", backend)):
             if row.not_before is not None and row.not_before > now:
                 tasks.replace(row, replace(row, not_before=now))
@@ -224,7 +229,7 @@ class MemoryTransaction:
 
     def put_parts(self, task_id: str, rows: Iterable[PartRow]) -> None:
         """Add or replace acknowledged ranges."""
-        tables = self._changing
+        tables = self._to_change()
         for row in rows:
             self._require(task_id)
             of_task = tables.parts.get(task_id)
@@ -239,24 +244,24 @@ class MemoryTransaction:
 
     def clear_parts(self, task_id: str) -> None:
         """Forget them."""
-        self._changing.parts.drop(task_id)
+        self._to_change().parts.drop(task_id)
 
     def add_attempt(self, task_id: str, epoch: int, owner: str, started_at: float) -> None:
         """Attempts are written for people who look into the file; here nobody could read them."""
         del epoch, owner, started_at
-        self._changing  # noqa: B018  refuses in a query
+        self._to_change()
         self._require(task_id)
 
     def end_attempt(self, task_id: str, epoch: int, ended_at: float, outcome: str, error: ErrorRecord | None) -> None:
         """See :meth:`add_attempt`."""
         del task_id, epoch, ended_at, outcome, error
-        self._changing  # noqa: B018  refuses in a query
+        self._to_change()
 
     # -- events and receipts
 
     def add_event(self, event: Event) -> Event:
         """Append an event."""
-        tables = self._changing
+        tables = self._to_change()
         kept = event_from_dict({**event.to_dict(), "sequence": len(tables.events) + 1})
         tables.events.append(kept)
         tables.log.add(lambda: tables.events.__delitem__(-1))
@@ -273,7 +278,7 @@ class MemoryTransaction:
 
     def add_receipt(self, receipt: Receipt) -> None:
         """Append a receipt."""
-        tables = self._changing
+        tables = self._to_change()
         position = bisect_left(tables.receipts, receipt.number, key=_number)
         following = tables.receipts[position : position + 1]
         if tables.receipt_of.get(receipt.task) or (following and following[0].number == receipt.number):
@@ -306,7 +311,7 @@ class MemoryTransaction:
 
     def put_backend(self, row: BackendRow) -> None:
         """Write a row."""
-        self._changing.backends.put(row.name, row)
+        self._to_change().backends.put(row.name, row)
 
     def owners(self) -> Sequence[OwnerRow]:
         """All owners."""
@@ -314,11 +319,11 @@ class MemoryTransaction:
 
     def put_owner(self, row: OwnerRow) -> None:
         """Write an owner."""
-        self._changing.owners.put(row.id, row)
+        self._to_change().owners.put(row.id, row)
 
     def delete_owner(self, owner_id: str) -> None:
         """Forget an owner."""
-        self._changing.owners.drop(owner_id)
+        self._to_change().owners.drop(owner_id)
 
     def meta(self, name: str) -> str | None:
         """A named value."""
@@ -326,7 +331,7 @@ class MemoryTransaction:
 
     def put_meta(self, name: str, value: str) -> None:
         """Write a named value."""
-        self._changing.meta.put(name, value)
+        self._to_change().meta.put(name, value)
 
 
 def _fits(row: TaskRow, query: TaskFilter) -> bool:
@@ -358,9 +363,9 @@ def _kept(members: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _given(row: Any) -> Any:
+def _given(row: TaskRow) -> TaskRow:
     """A row for a caller: what could be changed in place is the caller's own."""
-    if row is None or (not row.metadata and row.token is None):
+    if not row.metadata and row.token is None:
         return row
     token = row.token and _own_token(row.token)
     return replace(row, metadata=_own_json(row.metadata), token=token)

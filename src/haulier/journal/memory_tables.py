@@ -7,6 +7,7 @@ whatever the journal holds.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from haulier.journal.checks import taken
@@ -97,7 +98,7 @@ class TaskTable:
         self._sequences: dict[str, int] = {}
         self._items: dict[tuple[str, str], int] = {}
         self._indexes: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
-        self.last_sequence = 0
+        self._last = 0
 
     def get(self, task_id: str) -> TaskRow | None:
         """The task with this id."""
@@ -131,12 +132,17 @@ class TaskTable:
             else:
                 position = bisect_left(entries, (suspicion + 1,), position)
 
-    def next_sequence(self) -> int:
-        """A sequence that no task had before."""
-        before = self.last_sequence
-        self.last_sequence = before + 1
-        self._log.add(lambda: setattr(self, "last_sequence", before))
-        return self.last_sequence
+    def insert(self, row: TaskRow) -> int:
+        """Add a task; its sequence, which no task had before.
+
+        Raises:
+            JournalError: Another task has the id or the item; nothing was changed.
+        """
+        before = self._last
+        self.replace(None, replace(row, sequence=before + 1))
+        self._last = before + 1
+        self._log.add(lambda: setattr(self, "_last", before))
+        return self._last
 
     def replace(self, old: TaskRow | None, new: TaskRow | None) -> None:
         """Put ``new`` in the place of ``old``; None for a row that was not, or will not be, there.

@@ -10,8 +10,8 @@ from haulier.backends.api import Abilities, CommitMode, IfAbsent, PartsMode, Res
 from haulier.journal.api import BackendRow, SealedToken, TaskRow
 from haulier.models import ArtifactRecord, Disposal, ErrorRecord, Identity, Proof, Role, SuspensionReason, TaskState
 
-__all__ = ["TASK_COLUMNS", "artifact_values", "decode_artifact", "decode_backend", "decode_error", "decode_task"]
-__all__ += ["encode_backend", "encode_error", "task_values"]
+__all__ = ["TASK_COLUMNS", "artifact_values", "bound", "decode_artifact", "decode_backend", "decode_error"]
+__all__ += ["decode_task", "dump", "encode_backend", "encode_error", "task_values", "text"]
 
 TASK_COLUMNS = (
     "id",
@@ -46,18 +46,36 @@ TASK_COLUMNS = (
 )
 
 
-def _dump(value: Any) -> str:
+def bound(value: Any) -> Any:
+    """A value for a column. Text that is no Unicode, as of an undecodable file name, becomes a blob."""
+    if not isinstance(value, str) or value.isascii():
+        return value
+    encoded = value.encode("utf-8", "surrogatepass")
+    try:
+        encoded.decode("utf-8")
+    except UnicodeDecodeError:
+        return encoded
+    return value
+
+
+def text(value: str | bytes) -> str:
+    """The inverse of :func:`bound` for a column of text; JSON needs none, :func:`json.loads` takes either."""
+    return value if isinstance(value, str) else value.decode("utf-8", "surrogatepass")
+
+
+def dump(value: Any) -> str:
+    """A value as JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def encode_error(error: ErrorRecord | None) -> str | None:
     """An error as JSON, None for none."""
-    return None if error is None else _dump(error.to_dict())
+    return None if error is None else dump(error.to_dict())
 
 
-def decode_error(text: str | None) -> ErrorRecord | None:
+def decode_error(column: str | bytes | None) -> ErrorRecord | None:
     """The inverse of :func:`encode_error`."""
-    return None if text is None else ErrorRecord(**json.loads(text))
+    return None if column is None else ErrorRecord(**json.loads(column))
 
 
 def _encode_abilities(abilities: Abilities | None) -> str | None:
@@ -66,13 +84,13 @@ def _encode_abilities(abilities: Abilities | None) -> str | None:
     plain = {
         name: sorted(value) if isinstance(value, frozenset) else value for name, value in asdict(abilities).items()
     }
-    return _dump(plain)
+    return dump(plain)
 
 
-def _decode_abilities(text: str | None) -> Abilities | None:
-    if text is None:
+def _decode_abilities(column: str | bytes | None) -> Abilities | None:
+    if column is None:
         return None
-    data = json.loads(text)
+    data = json.loads(column)
     return Abilities(
         parts=PartsMode(data["parts"]),
         resume=ResumeMode(data["resume"]),
@@ -89,20 +107,20 @@ def _decode_abilities(text: str | None) -> Abilities | None:
 
 
 def _encode_token(token: SealedToken | None) -> str | None:
-    return None if token is None else _dump({"public": dict(token.public), "expires_at": token.expires_at})
+    return None if token is None else dump({"public": dict(token.public), "expires_at": token.expires_at})
 
 
-def _decode_token(text: str | None, secret: bytes) -> SealedToken | None:
-    if text is None:
+def _decode_token(column: str | bytes | None, secret: bytes) -> SealedToken | None:
+    if column is None:
         return None
-    data = json.loads(text)
+    data = json.loads(column)
     return SealedToken(data["public"], bytes(secret), data["expires_at"])
 
 
 _ENCODERS: dict[str, Any] = {
-    "identity": lambda value: {"identity": _dump(asdict(value)), "item_id": value.item_id},
+    "identity": lambda value: {"identity": dump(asdict(value)), "item_id": value.item_id},
     "group": lambda value: {"group_id": value},
-    "metadata": lambda value: {"metadata": _dump(dict(value))},
+    "metadata": lambda value: {"metadata": dump(dict(value))},
     "token": lambda value: {"token": _encode_token(value), "token_secret": b"" if value is None else value.secret},
     "abilities": lambda value: {"abilities": _encode_abilities(value)},
     "error": lambda value: {"error": encode_error(value)},
@@ -126,17 +144,17 @@ def decode_task(row: tuple[Any, ...], artifacts: tuple[ArtifactRecord, ...]) -> 
     """A row of ``sequence`` and :data:`TASK_COLUMNS` as a task."""
     column = dict(zip(("sequence", *TASK_COLUMNS), row, strict=True))
     return TaskRow(
-        id=column["id"],
+        id=text(column["id"]),
         state=TaskState(column["state"]),
-        backend=column["backend"],
+        backend=text(column["backend"]),
         identity=Identity(**json.loads(column["identity"])),
-        group=column["group_id"],
+        group=text(column["group_id"]),
         artifacts=artifacts,
         metadata=json.loads(column["metadata"]),
         created_at=column["created_at"],
         updated_at=column["updated_at"],
         sequence=column["sequence"],
-        nonce=column["nonce"],
+        nonce=text(column["nonce"]),
         token=_decode_token(column["token"], column["token_secret"]),
         abilities=_decode_abilities(column["abilities"]),
         part_size=column["part_size"],
@@ -150,10 +168,10 @@ def decode_task(row: tuple[Any, ...], artifacts: tuple[ArtifactRecord, ...]) -> 
         high_water=column["high_water"],
         error=decode_error(column["error"]),
         disposal=Disposal(column["disposal"]),
-        disposal_path=column["disposal_path"],
+        disposal_path=text(column["disposal_path"]),
         delete_source=bool(column["delete_source"]),
-        request=column["request"],
-        owner=column["owner"],
+        request=text(column["request"]),
+        owner=text(column["owner"]),
         epoch=column["epoch"],
     )
 
@@ -178,17 +196,28 @@ def artifact_values(task_id: str, artifact: ArtifactRecord) -> tuple[Any, ...]:
 def decode_artifact(row: tuple[Any, ...]) -> ArtifactRecord:
     """The inverse of :func:`artifact_values`, without the task's id."""
     index, role, name, path, size, mtime_ns, file_id, key, content_type, content = row
-    return ArtifactRecord(index, Role(role), name, path, size, mtime_ns, file_id, key, content_type, content)
+    return ArtifactRecord(
+        index,
+        Role(role),
+        text(name),
+        text(path),
+        size,
+        mtime_ns,
+        text(file_id),
+        text(key),
+        text(content_type),
+        content,
+    )
 
 
 def encode_backend(row: BackendRow) -> str:
     """A backend's row as JSON."""
-    return _dump(asdict(row))
+    return dump(asdict(row))
 
 
-def decode_backend(text: str) -> BackendRow:
+def decode_backend(column: str | bytes) -> BackendRow:
     """The inverse of :func:`encode_backend`."""
-    data = json.loads(text)
+    data = json.loads(column)
     data["failing"] = tuple(data["failing"])
     data["error"] = None if data["error"] is None else ErrorRecord(**data["error"])
     data["suspended"] = None if data["suspended"] is None else SuspensionReason(data["suspended"])

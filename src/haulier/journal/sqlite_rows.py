@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from haulier.errors import JournalDamagedError, JournalError
 from haulier.events import event_from_dict
 from haulier.journal import rows
 from haulier.journal.api import BackendRow, OwnerRow, PartRow, TaskFilter, TaskRow
+from haulier.journal.checks import check_artifacts, check_members, reading_only, taken, unknown_task
 from haulier.models import Receipt, TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import apsw
 
@@ -26,40 +30,79 @@ _INSERT = (
     f"INSERT INTO task ({', '.join(rows.TASK_COLUMNS)}) "
     f"VALUES ({', '.join(':' + name for name in rows.TASK_COLUMNS)}) RETURNING sequence"
 )
-_ARTIFACT = "SELECT number, role, name, path, size, mtime_ns, file_id, key, content_type, content FROM artifact"
+_ARTIFACTS = (
+    "SELECT task, number, role, name, path, size, mtime_ns, file_id, key, content_type, content "
+    "FROM artifact WHERE task = ? ORDER BY number"
+)
 
 
 class SqliteTransaction:
-    """See :class:`haulier.journal.api.Transaction`."""
+    """See :class:`haulier.journal.api.Transaction`.
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    Args:
+        connection: In a transaction.
+        writable: Whether it may write.
+    """
+
+    def __init__(self, connection: apsw.Connection, *, writable: bool) -> None:
         self._db = connection
+        self._writable = writable
 
     def _rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
-        return self._db.execute(sql, values).fetchall()
+        return self._db.execute(sql, _bound(values)).fetchall()
+
+    def _change(
+        self, sql: str, values: Sequence[Any] | Mapping[str, Any], refusal: JournalError | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Run a statement that writes; ``refusal`` is raised when it breaks a rule of the schema."""
+        with self._writing(refusal):
+            return self._rows(sql, values)
+
+    def _change_each(self, sql: str, values: Iterable[Sequence[Any]], refusal: JournalError | None = None) -> None:
+        with self._writing(refusal):
+            self._db.executemany(sql, [_bound(row) for row in values])
+
+    @contextmanager
+    def _writing(self, refusal: JournalError | None) -> Iterator[None]:
+        import apsw
+
+        if not self._writable:
+            raise reading_only()
+        try:
+            yield
+        except apsw.ConstraintError as error:
+            raise refusal or JournalError(f"the journal refuses this row ({error})") from error
 
     # -- tasks
 
     def insert_task(self, row: TaskRow) -> TaskRow:
         """Add a task with its artifacts."""
+        check_artifacts(row.id, row.artifacts)
         members = {name: getattr(row, name) for name in TaskRow.__dataclass_fields__}
-        ((sequence,),) = self._rows(_INSERT, rows.task_values(members))
+        refusal = taken("this task, or one of its item and backend,", row.id)
+        ((sequence,),) = self._change(_INSERT, rows.task_values(members), refusal)
         self._insert_artifacts(row.id, row.artifacts)
         return replace(row, sequence=sequence)
 
     def _insert_artifacts(self, task_id: str, artifacts: Iterable[ArtifactRecord]) -> None:
-        self._db.executemany(
+        self._change_each(
             "INSERT INTO artifact VALUES (?,?,?,?,?,?,?,?,?,?,?)",
             [rows.artifact_values(task_id, artifact) for artifact in artifacts],
         )
 
-    def _artifacts(self, task_id: str) -> tuple[ArtifactRecord, ...]:
-        found = self._rows(f"{_ARTIFACT} WHERE task = ? ORDER BY number", (task_id,))
-        return tuple(rows.decode_artifact(row) for row in found)
-
     def _select(self, clause: str, values: Sequence[Any] = ()) -> list[TaskRow]:
-        found = self._rows(f"{_TASK} {clause}", values)
-        return [rows.decode_task(row, self._artifacts(row[1])) for row in found]
+        return self._decoded(self._rows(f"{_TASK} {clause}", values))
+
+    def _decoded(self, found: Sequence[tuple[Any, ...]]) -> list[TaskRow]:
+        with _sound_rows():
+            artifacts = self._artifacts([row[1] for row in found])
+            return [rows.decode_task(row, tuple(artifacts[row[1]])) for row in found]
+
+    def _artifacts(self, task_ids: Sequence[str | bytes]) -> Mapping[str | bytes, list[ArtifactRecord]]:
+        by_task: dict[str | bytes, list[ArtifactRecord]] = defaultdict(list)
+        for task_id, *row in self._db.executemany(_ARTIFACTS, [(task_id,) for task_id in task_ids]):
+            by_task[task_id].append(rows.decode_artifact(row))
+        return by_task
 
     def _one(self, clause: str, values: Sequence[Any]) -> TaskRow | None:
         return next(iter(self._select(clause, values)), None)
@@ -74,21 +117,25 @@ class SqliteTransaction:
 
     def update_task(self, task_id: str, **changes: Any) -> TaskRow:
         """Change members of a row."""
+        check_members(changes)
+        check_artifacts(task_id, changes.get("artifacts", ()))
         values = rows.task_values(changes)
-        if values:
-            assignments = ", ".join(f"{name} = :{name}" for name in values)
-            self._db.execute(f"UPDATE task SET {assignments} WHERE id = :this", {**values, "this": task_id})
+        assignments = ", ".join(f"{name} = :{name}" for name in values) or "epoch = epoch"
+        found = self._change(
+            f"UPDATE task SET {assignments} WHERE id = :this RETURNING sequence, {', '.join(rows.TASK_COLUMNS)}",
+            {**values, "this": task_id},
+            taken("a task of this item and backend", task_id),
+        )
+        if not found:
+            raise unknown_task(task_id)
         if "artifacts" in changes:
-            self._db.execute("DELETE FROM artifact WHERE task = ?", (task_id,))
+            self._change("DELETE FROM artifact WHERE task = ?", (task_id,))
             self._insert_artifacts(task_id, changes["artifacts"])
-        changed = self.task(task_id)
-        if changed is None:
-            raise KeyError(task_id)
-        return changed
+        return self._decoded(found)[0]
 
     def delete_task(self, task_id: str) -> None:
         """Forget the row, its artifacts, parts and attempts."""
-        self._db.execute("DELETE FROM task WHERE id = ?", (task_id,))
+        self._change("DELETE FROM task WHERE id = ?", (task_id,))
 
     def tasks(self, query: TaskFilter) -> Sequence[TaskRow]:
         """Tasks that fit the filter."""
@@ -102,7 +149,7 @@ class SqliteTransaction:
         if query.after:
             where("sequence < ?" if query.newest_first else "sequence > ?", query.after)
         if query.states:
-            where(f"state IN ({', '.join('?' * len(query.states))})", *sorted(query.states))
+            where(f"state IN ({', '.join('?' * len(query.states))})", *sorted(map(str, query.states)))
         if query.backend:
             where("backend = ?", query.backend)
         if query.disposal:
@@ -115,26 +162,38 @@ class SqliteTransaction:
 
     def ready(self, backend: str, now: float, limit: int) -> Sequence[TaskRow]:
         """Claimable tasks of a backend, best first."""
-        waiting = "WHERE backend = ? AND state = ? AND not_before <= ?"
-        due = self._select(f"{waiting} ORDER BY suspicion, not_before LIMIT ?", (backend, "retrying", now, limit))
-        queued = self._select(
-            "WHERE backend = ? AND state = 'queued' AND (not_before IS NULL OR not_before <= ?) "
-            "ORDER BY suspicion, sequence LIMIT ?",
-            (backend, now, limit),
+        best = self._ready("suspicion = 0", backend, now, limit)
+        if len(best) < limit:
+            suspected = self._ready("suspicion > 0", backend, now, limit)
+            best += sorted(suspected, key=lambda row: row.suspicion)[: limit - len(best)]
+        return best
+
+    def _ready(self, suspected: str, backend: str, now: float, limit: int) -> list[TaskRow]:
+        """What is due in each lane, at most ``limit`` of each suspicion; the indexes of the schema give this order."""
+        due = f"{suspected} AND coalesce(not_before, 0) <= ?"
+        by_time = "ORDER BY suspicion, coalesce(not_before, 0), sequence LIMIT ?"
+        lanes = (
+            f"WHERE state = 'retrying' AND backend = ? AND {due} {by_time}",
+            f"WHERE state = 'queued' AND backend = ? AND {due} ORDER BY suspicion, sequence LIMIT ?",
+            f"WHERE state = 'failed' AND slow_lane AND backend = ? AND {due} {by_time}",
         )
-        slow = self._select(
-            f"{waiting} AND slow_lane ORDER BY suspicion, not_before LIMIT ?", (backend, "failed", now, limit)
-        )
-        return sorted([*due, *queued, *slow], key=lambda row: row.suspicion)[:limit]
+        found: list[TaskRow] = []
+        for lane in lanes:
+            if len(found) < limit or suspected != "suspicion = 0":
+                found += self._select(lane, (backend, now, limit))
+        return found
 
     def next_time(self, backends: Iterable[str]) -> float | None:
         """The earliest time at which something becomes claimable."""
-        sql = (
-            "SELECT min(not_before) FROM task WHERE backend = ? AND not_before IS NOT NULL "
-            "AND (state IN ('retrying', 'queued') OR (state = 'failed' AND slow_lane))"
-        )
-        times = [self._rows(sql, (name,))[0][0] for name in backends]
-        return min((time for time in times if time is not None), default=None)
+        earliest = "SELECT not_before FROM task WHERE not_before IS NOT NULL AND backend = ? AND state = ?"
+        times: list[float] = []
+        for name in backends:
+            for lane in ("queued", "retrying", "failed"):
+                slow = "AND slow_lane" if lane == "failed" else ""
+                times += [
+                    time for (time,) in self._rows(f"{earliest} {slow} ORDER BY not_before LIMIT 1", (name, lane))
+                ]
+        return min(times, default=None)
 
     def uploading(self, backend: str) -> Sequence[TaskRow]:
         """Tasks of a backend that are leased now."""
@@ -148,7 +207,7 @@ class SqliteTransaction:
 
     def wake_slow_lane(self, backend: str, now: float) -> None:
         """Make the slow lane due."""
-        self._db.execute(
+        self._change(
             "UPDATE task SET not_before = ? WHERE backend = ? AND state = 'failed' AND slow_lane AND not_before > ?",
             (now, backend, now),
         )
@@ -163,29 +222,34 @@ class SqliteTransaction:
     def parts(self, task_id: str) -> Sequence[PartRow]:
         """Acknowledged ranges in order."""
         sql = "SELECT artifact, number, start, size, sha256, etag FROM part WHERE task = ? ORDER BY artifact, start"
-        return [PartRow(*row) for row in self._rows(sql, (task_id,))]
+        return [
+            PartRow(artifact, number, offset, size, rows.text(sha256), rows.text(etag))
+            for artifact, number, offset, size, sha256, etag in self._rows(sql, (task_id,))
+        ]
 
     def put_parts(self, task_id: str, rows: Iterable[PartRow]) -> None:
         """Add or replace acknowledged ranges."""
-        self._db.executemany(
+        self._change_each(
             "INSERT OR REPLACE INTO part VALUES (?,?,?,?,?,?,?)",
             [(task_id, row.artifact, row.number, row.offset, row.size, row.sha256, row.etag) for row in rows],
+            unknown_task(task_id),
         )
 
     def clear_parts(self, task_id: str) -> None:
         """Forget them."""
-        self._db.execute("DELETE FROM part WHERE task = ?", (task_id,))
+        self._change("DELETE FROM part WHERE task = ?", (task_id,))
 
     def add_attempt(self, task_id: str, epoch: int, owner: str, started_at: float) -> None:
         """Note that a try began."""
-        self._db.execute(
+        self._change(
             "INSERT OR REPLACE INTO attempt (task, epoch, owner, started_at) VALUES (?,?,?,?)",
             (task_id, epoch, owner, started_at),
+            unknown_task(task_id),
         )
 
     def end_attempt(self, task_id: str, epoch: int, ended_at: float, outcome: str, error: ErrorRecord | None) -> None:
         """Note how it ended."""
-        self._db.execute(
+        self._change(
             "UPDATE attempt SET ended_at = ?, outcome = ?, error = ? WHERE task = ? AND epoch = ?",
             (ended_at, outcome, rows.encode_error(error), task_id, epoch),
         )
@@ -194,15 +258,16 @@ class SqliteTransaction:
 
     def add_event(self, event: Event) -> Event:
         """Append an event."""
-        body = json.dumps(event.to_dict())
-        ((sequence,),) = self._rows("INSERT INTO event (body) VALUES (?) RETURNING sequence", (body,))
+        body = rows.dump(event.to_dict())
+        ((sequence,),) = self._change("INSERT INTO event (body) VALUES (?) RETURNING sequence", (body,))
         return replace(event, sequence=sequence)
 
     def events(self, since: int, limit: int) -> Sequence[Event]:
         """Events with a greater sequence."""
         sql = "SELECT sequence, body FROM event WHERE sequence > ? ORDER BY sequence LIMIT ?"
         found = self._rows(sql, (since, limit))
-        return [event_from_dict({**json.loads(body), "sequence": sequence}) for sequence, body in found]
+        with _sound_rows():
+            return [event_from_dict({**json.loads(body), "sequence": sequence}) for sequence, body in found]
 
     def last_receipt(self) -> Receipt | None:
         """The head of the chain."""
@@ -210,13 +275,15 @@ class SqliteTransaction:
 
     def _receipt(self, clause: str, values: Sequence[Any]) -> Receipt | None:
         found = self._rows(f"SELECT body FROM receipt {clause}", values)
-        return Receipt.from_dict(json.loads(found[0][0])) if found else None
+        with _sound_rows():
+            return Receipt.from_dict(json.loads(found[0][0])) if found else None
 
     def add_receipt(self, receipt: Receipt) -> None:
         """Append a receipt."""
-        self._db.execute(
+        self._change(
             "INSERT INTO receipt (number, task, item_id, backend, body) VALUES (?,?,?,?,?)",
-            (receipt.number, receipt.task, receipt.item_id, receipt.backend, json.dumps(receipt.to_dict())),
+            (receipt.number, receipt.task, receipt.item_id, receipt.backend, rows.dump(receipt.to_dict())),
+            taken("a receipt of this task or number", receipt.task),
         )
 
     def receipt(self, task_id: str) -> Receipt | None:
@@ -227,40 +294,63 @@ class SqliteTransaction:
         """Receipts with a greater number."""
         sql = "SELECT body FROM receipt WHERE number > ? ORDER BY number LIMIT ?"
         found = self._rows(sql, (after, -1 if limit is None else limit))
-        return [Receipt.from_dict(json.loads(body)) for (body,) in found]
+        with _sound_rows():
+            return [Receipt.from_dict(json.loads(body)) for (body,) in found]
 
     # -- backends, owners, meta
 
     def backend(self, name: str) -> BackendRow:
         """The row, or a fresh one."""
-        found = self._rows("SELECT body FROM backend WHERE name = ?", (name,))
-        return rows.decode_backend(found[0][0]) if found else BackendRow(name)
+        found = self._backends("WHERE name = ?", (name,))
+        return found[0] if found else BackendRow(name)
+
+    def _backends(self, clause: str, values: Sequence[Any] = ()) -> list[BackendRow]:
+        found = self._rows(f"SELECT body FROM backend {clause}", values)
+        with _sound_rows():
+            return [rows.decode_backend(body) for (body,) in found]
 
     def backends(self) -> Sequence[BackendRow]:
         """All rows by name."""
-        return [rows.decode_backend(body) for (body,) in self._rows("SELECT body FROM backend ORDER BY name")]
+        return sorted(self._backends(""), key=lambda row: row.name)
 
     def put_backend(self, row: BackendRow) -> None:
         """Write a row."""
-        self._db.execute("INSERT OR REPLACE INTO backend VALUES (?,?)", (row.name, rows.encode_backend(row)))
+        self._change("INSERT OR REPLACE INTO backend VALUES (?,?)", (row.name, rows.encode_backend(row)))
 
     def owners(self) -> Sequence[OwnerRow]:
         """All owners."""
-        return [OwnerRow(*row) for row in self._rows("SELECT id, lock_path, started_at FROM owner ORDER BY id")]
+        found = self._rows("SELECT id, lock_path, started_at FROM owner")
+        owners = [OwnerRow(rows.text(name), rows.text(path), started) for name, path, started in found]
+        return sorted(owners, key=lambda row: row.id)
 
     def put_owner(self, row: OwnerRow) -> None:
         """Write an owner."""
-        self._db.execute("INSERT OR REPLACE INTO owner VALUES (?,?,?)", (row.id, row.lock_path, row.started_at))
+        self._change("INSERT OR REPLACE INTO owner VALUES (?,?,?)", (row.id, row.lock_path, row.started_at))
 
     def delete_owner(self, owner_id: str) -> None:
         """Forget an owner."""
-        self._db.execute("DELETE FROM owner WHERE id = ?", (owner_id,))
+        self._change("DELETE FROM owner WHERE id = ?", (owner_id,))
 
     def meta(self, name: str) -> str | None:
         """A named value."""
         found = self._rows("SELECT value FROM meta WHERE name = ?", (name,))
-        return str(found[0][0]) if found else None
+        return rows.text(found[0][0]) if found else None
 
     def put_meta(self, name: str, value: str) -> None:
         """Write a named value."""
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (name, value))
+        self._change("INSERT OR REPLACE INTO meta VALUES (?,?)", (name, value))
+
+
+def _bound(values: Sequence[Any] | Mapping[str, Any]) -> Sequence[Any] | Mapping[str, Any]:
+    if isinstance(values, dict):
+        return {name: rows.bound(value) for name, value in values.items()}
+    return [rows.bound(value) for value in values]
+
+
+@contextmanager
+def _sound_rows() -> Iterator[None]:
+    """What SQLite's own checks cannot see: pages in order, but a row that nobody wrote so."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError) as error:
+        raise JournalDamagedError(f"a row of the journal cannot be understood ({error!r})") from error

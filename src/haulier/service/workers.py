@@ -20,8 +20,8 @@ from haulier.errors import (
     SourceChangedError,
 )
 from haulier.models import Disposal, TaskState
+from haulier.transfer.actions import Failed, Proven
 from haulier.transfer.context import RunContext
-from haulier.transfer.machine import Failed, Proven
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from haulier.clock import Clock
     from haulier.models import Proof, ReceiptEntry
     from haulier.service.destinations import Destinations
-    from haulier.transfer.engine import Progress, UploadEngine
+    from haulier.transfer.engine import UploadEngine
     from haulier.transfer.ledger import Lease, Ledger
+    from haulier.transfer.run import Progress
 
 __all__ = ["Waker", "Workers"]
 

@@ -35,6 +35,24 @@ from haulier.errors import (
     TransientError,
 )
 from haulier.journal.api import PartRow
+from haulier.transfer.actions import (
+    Abort,
+    Action,
+    AskHeld,
+    Commit,
+    Conclude,
+    Failed,
+    Inspect,
+    IntendCommit,
+    OpenSession,
+    Proven,
+    Reread,
+    SaveAck,
+    SaveSession,
+    SendPart,
+    Sent,
+    Settle,
+)
 from haulier.transfer.parts import Plan, choose_part_size, make_plan
 from haulier.transfer.proof import prove
 
@@ -43,138 +61,10 @@ if TYPE_CHECKING:
 
     from haulier.backends.api import Artifact, Limits, Token
     from haulier.journal.api import TaskRow
-    from haulier.models import ReceiptEntry
 
-__all__ = [
-    "Abort",
-    "Action",
-    "AskHeld",
-    "Commit",
-    "Conclude",
-    "Failed",
-    "Inspect",
-    "IntendCommit",
-    "OpenSession",
-    "Proven",
-    "Reread",
-    "SaveAck",
-    "SaveSession",
-    "SendPart",
-    "Sent",
-    "Settle",
-    "UploadMachine",
-]
+__all__ = ["UploadMachine"]
 
 MOST_RESYNCS = 5
-
-
-@dataclass(frozen=True)
-class Action:
-    """Something to be done; its outcome is reported once."""
-
-
-@dataclass(frozen=True)
-class Inspect(Action):
-    """Compare the source with the journal. Result None. ``again`` marks the look right before the commit."""
-
-    again: bool = False
-
-
-@dataclass(frozen=True)
-class OpenSession(Action):
-    """``Backend.open``. Result: token and abilities."""
-
-
-@dataclass(frozen=True)
-class SaveSession(Action):
-    """Journal the token, durably, before the first byte. Result None."""
-
-    token: Token
-    abilities: Abilities
-    part_size: int
-
-
-@dataclass(frozen=True)
-class AskHeld(Action):
-    """``Backend.held``. Result: held."""
-
-
-@dataclass(frozen=True)
-class Reread(Action):
-    """Read an artifact whole, in order. Result: its digests by name, after each expected range was compared."""
-
-    artifact: int
-    expected: tuple[PartRow, ...] = ()
-
-
-@dataclass(frozen=True)
-class SendPart(Action):
-    """``Backend.send``. Result: :class:`Sent`. ``in_order``: read by the one reader that hashes the whole."""
-
-    part: Part
-    in_order: bool
-
-
-@dataclass(frozen=True)
-class Sent:
-    """Result of :class:`SendPart`: the destination's answer, and the part's digest as read here."""
-
-    held: Held
-    sha256: str
-
-
-@dataclass(frozen=True)
-class SaveAck(Action):
-    """Journal an acknowledged range. Result None. ``acknowledged`` counts bytes of the whole task."""
-
-    row: PartRow
-    acknowledged: int
-
-
-@dataclass(frozen=True)
-class IntendCommit(Action):
-    """Renew the lease and journal that a commit may reach the destination, durably. Result None."""
-
-
-@dataclass(frozen=True)
-class Commit(Action):
-    """``Backend.commit``. Result: what is stored."""
-
-    held: Held
-    last: Part | None = None
-    in_order: bool = True
-
-
-@dataclass(frozen=True)
-class Settle(Action):
-    """``Backend.settle``. Result: settled."""
-
-
-@dataclass(frozen=True)
-class Abort(Action):
-    """``Backend.abort``; its failure is of no consequence. Result None."""
-
-
-@dataclass(frozen=True)
-class Proven:
-    """The upload is stored, and this is what can be shown."""
-
-    entries: tuple[ReceiptEntry, ...]
-
-
-@dataclass(frozen=True)
-class Failed:
-    """The claim ends without success. ``keep_session``: the next claim continues where this one stopped."""
-
-    error: HaulierError
-    keep_session: bool
-
-
-@dataclass(frozen=True)
-class Conclude(Action):
-    """The end: nothing follows."""
-
-    verdict: Proven | Failed
 
 
 @dataclass

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from haulier import events
 from haulier.cli.commands.send import wait_option
 from haulier.cli.exit_codes import ExitCode
 from haulier.cli.once import run_once
@@ -16,10 +17,9 @@ from haulier.cli.session import open_session
 from haulier.cli.settings import CommonCommand, Settings
 from haulier.cli.signals import StopRequestedError, StopSignals
 from haulier.cli.uploading import Uploading
-from haulier.errors import ConfigError, HaulierError, PluginError
+from haulier.errors import ConfigError, HaulierError, PluginError, error_from_code
 
 if TYPE_CHECKING:
-    from haulier import events
     from haulier.cli.session import Session
 
 __all__ = ["run"]
@@ -83,6 +83,10 @@ def _run(session: Session, uploading: Uploading, signals: StopSignals) -> ExitCo
     def count(event: events.Event) -> None:
         if event.kind in _COUNTED:
             done[_COUNTED[event.kind]] += 1
+        if isinstance(event, events.UploadFailed) and not session.output.talks:
+            error = event.error
+            where = error.where or event.filename
+            session.output.error(error_from_code(error.code, error.what, where=where, advice=error.advice))
 
     uploading.on_event(count)
     watched = session.manager.config.watch.paths if session.auto_upload else ()

@@ -1,0 +1,432 @@
+"""One claim being carried out: the state machine's actions become calls of backends, files and the ledger."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from haulier.backends.api import Artifact, LastPart, PartsMode, Token, Upload
+from haulier.errors import (
+    CancelledError,
+    HaulierError,
+    JournalError,
+    NetworkError,
+    PluginError,
+    SourceChangedError,
+)
+from haulier.journal.api import SealedToken
+from haulier.models import ArtifactRecord, Role
+from haulier.transfer import actions as do
+from haulier.transfer.bodies import BufferedBody, StreamedBody
+from haulier.transfer.digests import Digests
+from haulier.transfer.machine import UploadMachine
+from haulier.transfer.reader import OrderedReader, read_part
+from haulier.transfer.source import ContentSource, Readable, inspect, open_artifact, read_fully
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from haulier.backends.api import Backend, Part, Stored
+    from haulier.transfer.context import RunContext
+    from haulier.transfer.engine import UploadEngine
+    from haulier.transfer.ledger import Lease
+
+__all__ = ["Progress", "UploadRun", "translated"]
+
+T = TypeVar("T")
+
+BLOCK = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a claim is, bytes. ``restarted``: the first report of a session that began anew."""
+
+    sent: int
+    acknowledged: int
+    total: int
+    restarted: bool = False
+
+
+class UploadRun:
+    """One claim being carried out; used by the worker's thread, which spawns others for what may overlap."""
+
+    def __init__(
+        self,
+        engine: UploadEngine,
+        lease: Lease,
+        backend: Backend,
+        context: RunContext,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self.engine = engine
+        self.lease = lease
+        self.backend = backend
+        self.context = context
+        self.on_progress = on_progress
+        self.records = {artifact.index: artifact for artifact in lease.row.artifacts}
+        self.token: Token | None = self._unsealed(lease.row.token)
+        self.upload = self._upload(lease.row.nonce)
+        self.part_names = backend.abilities.part_digests
+        self.whole_names = backend.abilities.whole_digests
+        self.outcomes: queue.SimpleQueue[tuple[do.Action, Any, BaseException | None]] = queue.SimpleQueue()
+        self.in_background = 0
+        self.sources: dict[int, Readable] = {}
+        self.readers: dict[int, OrderedReader] = {}
+        self.opens = 0
+        self.sent = 0
+        self.restarted = False
+        self.counting = threading.Lock()
+        self.machine = UploadMachine(
+            lease.row,
+            self.upload.artifacts,
+            lease.parts,
+            self.token,
+            limits=backend.limits,
+            preferred_part_size=engine.part_size,
+            window=engine.window,
+        )
+
+    # -- the loop ----------------------------------------------------------------------------------------------
+
+    def until_concluded(self) -> do.Proven | do.Failed:
+        """Carry out actions until the machine concludes. Raises JournalError."""
+        while True:
+            action = self.machine.next()
+            if isinstance(action, do.Conclude):
+                return self._concluded(action.verdict)
+            if action is None:
+                self._report(*self._next_outcome())
+            elif self._overlaps(action):
+                self._start(action)
+            else:
+                self._report(action, *self._carry_out(action))
+
+    def _overlaps(self, action: do.Action) -> bool:
+        """Whether something else can be done meanwhile: parallel parts, and reading again what is held."""
+        if isinstance(action, do.Reread):
+            return True
+        return isinstance(action, do.SendPart) and self.machine.window_now > 1
+
+    def _start(self, action: do.Action) -> None:
+        self.in_background += 1
+        self.engine.spawn("haulier-part", lambda: self.outcomes.put((action, *self._carry_out(action))))
+
+    def _next_outcome(self) -> tuple[do.Action, Any, BaseException | None]:
+        outcome = self.outcomes.get()
+        self.in_background -= 1
+        return outcome
+
+    def _carry_out(self, action: do.Action) -> tuple[Any, BaseException | None]:
+        try:
+            if not isinstance(action, do.Settle | do.Abort | do.SaveAck):
+                self.context.check_cancelled()
+            return self._perform(action), None
+        except BaseException as error:  # noqa: BLE001  whatever is raised on a thread of a part, the worker must be told
+            return None, error
+
+    def _report(self, action: do.Action, result: Any, error: BaseException | None) -> None:
+        if error is None:
+            self.machine.succeeded(action, result)
+            return
+        if isinstance(error, JournalError) or not isinstance(error, Exception):
+            raise error
+        self.machine.failed(action, translated(error, self.backend.name))
+
+    def _concluded(self, verdict: do.Proven | do.Failed) -> do.Proven | do.Failed:
+        stopped = isinstance(verdict, do.Failed) and isinstance(verdict.error, CancelledError)
+        if isinstance(verdict, do.Failed) and stopped and self.context.reason in {"stop", "pause"}:
+            return do.Failed(verdict.error, keep_session=True)
+        if isinstance(verdict, do.Failed) and not verdict.keep_session:
+            self._abort()
+        return verdict
+
+    def close(self) -> None:
+        """Wait for what overlaps and release the sources."""
+        while self.in_background:
+            self._next_outcome()
+        for reader in self.readers.values():
+            reader.close()
+        for source in self.sources.values():
+            source.close()
+
+    # -- actions -----------------------------------------------------------------------------------------------
+
+    def _perform(self, action: do.Action) -> Any:  # noqa: C901  one case per kind of action
+        match action:
+            case do.Inspect():
+                return self._inspect()
+            case do.OpenSession():
+                return self._open()
+            case do.SaveSession():
+                return self._save_session(action)
+            case do.AskHeld():
+                self._close_readers()
+                return self.backend.held(self.upload, self._the_token(), self.context)
+            case do.SendPart():
+                return self._send(action)
+            case do.SaveAck():
+                self.engine.ledger.save_part(self.lease, action.row, action.acknowledged)
+                return self._progress()
+            case do.Reread():
+                return self._reread(action)
+            case do.IntendCommit():
+                return self.engine.ledger.intend_commit(self.lease)
+            case do.Commit():
+                return self._commit(action)
+            case do.Settle():
+                return self.backend.settle(self.upload, self.token, self.context)
+            case do.Abort():
+                return self._abort()
+            case _:
+                raise AssertionError(action)
+
+    def _inspect(self) -> None:
+        for record in self.lease.row.artifacts:
+            if inspect(self.engine.files, record, self.lease.row.identity.source_id) is not None:
+                raise SourceChangedError("the file is not the one that was submitted", where=record.path)
+
+    def _open(self) -> Any:
+        if self.opens:
+            self.upload = self._upload(self.engine.new_nonce())
+        self.opens += 1
+        return self.backend.open(self.upload, self.context)
+
+    def _save_session(self, action: do.SaveSession) -> None:
+        secret = self.engine.seal(action.token.secret) if action.token.secret else b""
+        self.engine.ledger.save_session(
+            self.lease,
+            nonce=self.upload.nonce,
+            token=SealedToken(dict(action.token.public), secret, action.token.expires_at),
+            abilities=action.abilities,
+            part_size=action.part_size,
+        )
+        self.token = action.token
+        self.part_names = action.abilities.part_digests
+        self._close_readers()
+        with self.counting:
+            self.restarted = self.restarted or bool(self.sent or self.lease.row.acknowledged)
+            self.sent = 0
+
+    def _reread(self, action: do.Reread) -> dict[str, str]:
+        """Read an artifact whole; every expected range must have the digest that was journalled with it."""
+        artifact = self.upload.artifacts[action.artifact]
+        source = self._source(artifact)
+        whole = Digests(self.whole_names)
+        ranges = sorted(action.expected, key=lambda row: row.offset)
+        marks = {0, artifact.size}
+        for row in ranges:
+            marks |= {row.offset, row.offset + row.size}
+        edges = sorted(marks)
+        expected = {row.offset: row for row in ranges}
+        for start, end in pairwise(edges):
+            own = Digests()
+            self._hash_range(source, start, end, whole, own, artifact.name)
+            known = expected.get(start)
+            if known is not None and known.size == end - start and own.result()["sha256"] != known.sha256:
+                raise SourceChangedError(
+                    f"bytes {start}-{end} are not those that were sent", where=self._where(artifact)
+                )
+        return whole.result()
+
+    def _hash_range(self, source: Readable, start: int, end: int, whole: Digests, own: Digests, where: str) -> None:
+        block = memoryview(bytearray(min(BLOCK, max(1, end - start))))
+        for offset in range(start, end, BLOCK):
+            self.context.check_cancelled()
+            view = block[: min(BLOCK, end - offset)]
+            read_fully(source, offset, view, where)
+            whole.update(view)
+            own.update(view)
+
+    def _send(self, action: do.SendPart) -> do.Sent:
+        part = action.part
+        if self._streams(part):
+            return self._send_streamed(part)
+        ready = self._ready_part(part, in_order=action.in_order)
+        try:
+            body = BufferedBody(
+                memoryview(ready.buffer), ready.digests, lambda: self._whole(part), self.context, self._count_sent
+            )
+            held = self._guarded(
+                body, lambda: self.backend.send(self.upload, self._the_token(), part, body, self.context)
+            )
+        finally:
+            ready.release()
+        self._keep_whole(part)
+        return do.Sent(held, ready.digests["sha256"])
+
+    def _send_streamed(self, part: Part) -> do.Sent:
+        body = self._streamed_body(part)
+        held = self._guarded(body, lambda: self.backend.send(self.upload, self._the_token(), part, body, self.context))
+        digests = body.digests_sent()
+        self.machine.digests[part.artifact] = digests
+        return do.Sent(held, digests["sha256"])
+
+    def _commit(self, action: do.Commit) -> tuple[Stored, ...]:
+        if action.last is None:
+            return self._backend_commit(action, None)
+        part = action.last
+        if self._streams(part):
+            body = self._streamed_body(part)
+            stored = self._guarded(body, lambda: self._backend_commit(action, LastPart(part, body)))
+            self.machine.digests[part.artifact] = body.digests_sent()
+            return stored
+        ready = self._ready_part(part, in_order=action.in_order)
+        try:
+            self._keep_whole(part)
+            buffered = BufferedBody(
+                memoryview(ready.buffer), ready.digests, lambda: self._whole(part), self.context, self._count_sent
+            )
+            return self._guarded(buffered, lambda: self._backend_commit(action, LastPart(part, buffered)))
+        finally:
+            ready.release()
+
+    def _backend_commit(self, action: do.Commit, last: LastPart | None) -> tuple[Stored, ...]:
+        return self.backend.commit(
+            self.upload, self._the_token(), action.held, self.machine.digests, self.context, last
+        )
+
+    def _abort(self) -> None:
+        if self.token is None:
+            return
+        self.engine.ledger.check_lease(self.lease)
+        with suppress(Exception):  # a session that cannot be dropped now expires by itself
+            self.backend.abort(self.upload, self.token, self.context)
+
+    # -- bytes -------------------------------------------------------------------------------------------------
+
+    def _streams(self, part: Part) -> bool:
+        """Whole artifacts are streamed unless small; so are parts that the memory budget could not hold twice."""
+        session_is_whole = self.machine.parts_mode is PartsMode.WHOLE
+        return (session_is_whole and part.size > self.engine.part_size) or part.size * 2 > self.engine.pool.budget
+
+    def _streamed_body(self, part: Part) -> StreamedBody:
+        artifact = self.upload.artifacts[part.artifact]
+        names = self.part_names | self.whole_names
+        return StreamedBody(self._source(artifact), part, names, self._where(artifact), self.context, self._count_sent)
+
+    def _ready_part(self, part: Part, *, in_order: bool) -> Any:
+        artifact = self.upload.artifacts[part.artifact]
+        source = self._source(artifact)
+        names = self.part_names | self.whole_names
+        if not in_order:
+            return read_part(source, part, names, self._where(artifact), self.engine.pool, self.context)
+        reader = self.readers.get(part.artifact)
+        if reader is None:
+            reader = self.readers[part.artifact] = OrderedReader(
+                source,
+                self.machine.parts_of(part.artifact),
+                names=names,
+                where=self._where(artifact),
+                pool=self.engine.pool,
+                context=self.context,
+                ahead=self.machine.window_now,
+                spawn=self.engine.spawn,
+            )
+        return reader.take(part)
+
+    def _keep_whole(self, part: Part) -> None:
+        reader = self.readers.get(part.artifact)
+        if reader is not None and reader.complete and part.artifact not in self.machine.digests:
+            self.machine.digests[part.artifact] = reader.digests()
+
+    def _whole(self, part: Part) -> Mapping[str, str]:
+        return self.machine.digests[part.artifact]
+
+    def _guarded(self, body: BufferedBody | StreamedBody, call: Callable[[], T]) -> T:
+        """Call a backend; what went wrong while it read the body counts more than what it made of it."""
+        try:
+            return call()
+        except Exception as error:
+            if body.error is not None and error is not body.error:
+                raise body.error from error
+            raise
+
+    def _source(self, artifact: Artifact) -> Readable:
+        with self.counting:
+            source = self.sources.get(artifact.index)
+            if source is None:
+                record = self.records.get(artifact.index)
+                source = (
+                    ContentSource(artifact.content or b"")
+                    if record is None
+                    else open_artifact(self.engine.files, record)
+                )
+                self.sources[artifact.index] = source
+        return source
+
+    def _where(self, artifact: Artifact) -> str:
+        record = self.records.get(artifact.index)
+        return record.path if record is not None and record.path else artifact.name
+
+    def _close_readers(self) -> None:
+        for reader in self.readers.values():
+            reader.close()
+        self.readers.clear()
+
+    # -- small things ------------------------------------------------------------------------------------------
+
+    def _upload(self, nonce: str) -> Upload:
+        row = self.lease.row
+        artifacts = tuple(
+            Artifact(
+                record.index,
+                record.role,
+                record.name,
+                record.key,
+                record.size,
+                record.content_type,
+                self._content(record),
+            )
+            for record in row.artifacts
+        )
+        recorded_at = row.identity.mtime_ns / 1e9
+        return self.backend.complete(Upload(row.id, row.item_id, nonce, artifacts, row.metadata, recorded_at))
+
+    def _content(self, record: ArtifactRecord) -> bytes | None:
+        return record.content if record.role is Role.SIDECAR else None
+
+    def _unsealed(self, token: SealedToken | None) -> Token | None:
+        if token is None:
+            return None
+        try:
+            secret = self.engine.unseal(token.secret) if token.secret else {}
+        except HaulierError:
+            return None  # sealed with a key that is gone: the session cannot be continued
+        return Token(token.public, secret, token.expires_at)
+
+    def _the_token(self) -> Token:
+        if self.token is None:
+            raise AssertionError("no upload session")
+        return self.token
+
+    def _count_sent(self, count: int) -> None:
+        with self.counting:
+            self.sent += count
+        self._progress()
+
+    def _progress(self) -> None:
+        total = sum(artifact.size for artifact in self.upload.artifacts)
+        with self.counting:
+            acknowledged = min(self.machine.acknowledged, total)
+            progress = Progress(max(self.sent, acknowledged), acknowledged, total, self.restarted)
+            self.restarted = False
+        self.on_progress(progress)
+
+
+def translated(error: BaseException, backend: str) -> HaulierError:
+    """What the engine makes of an exception that is none of ours."""
+    if isinstance(error, HaulierError):
+        return error
+    if isinstance(error, ConnectionRefusedError):
+        result: HaulierError = NetworkError("the connection was refused", where=backend, reached=False)
+    elif isinstance(error, TimeoutError | ConnectionError):
+        result = NetworkError(f"the connection failed ({error})", where=backend)
+    else:
+        result = PluginError(f"the backend raised {type(error).__name__}: {error}", where=backend)
+    result.__cause__ = error
+    return result
