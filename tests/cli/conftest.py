@@ -81,6 +81,7 @@ class Workplace:
     def __init__(self, folder, *, quick=False):
         self.folder = folder
         self.quick = quick
+        self.started = []
         self.archive = folder / "archive"
         self.config = folder / "haulier.toml"
         keep = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
@@ -153,7 +154,7 @@ class Workplace:
 
     def start(self, *arguments):
         """Start the program; its stderr can be read line by line."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self.command(*arguments),
             cwd=self.folder,
             env=self.environ,
@@ -162,6 +163,15 @@ class Workplace:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.started.append(process)
+        return process
+
+    def end(self):
+        """End what was started and still runs."""
+        for process in self.started:
+            process.kill()
+            with process:
+                process.wait()
 
     def stored(self):
         """Names of the files that lie in the archive, by content."""
@@ -181,7 +191,8 @@ def real(tmp_path):
     """Runs in processes of their own."""
     made = Workplace(tmp_path)
     made.configure()
-    return made
+    yield made
+    made.end()
 
 
 def read_until(process, text):

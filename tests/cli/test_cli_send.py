@@ -171,4 +171,3 @@ def test_ctrl_c_twice_ends_it_at_once(real, until):
     process.send_signal(signal.SIGINT)
 
     assert process.wait(timeout=20) == 130
-    process.communicate()

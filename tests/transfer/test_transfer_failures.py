@@ -278,3 +278,30 @@ def test_check_then_write_destinations_keep_what_is_there(tmp_path, journal):
     tasks = submit_many(rig, tmp_path, 3)
     rig.work_on(60)
     assert len(stored_keys(backend)) == len(tasks)
+
+
+def test_a_person_who_looked_may_have_an_unknown_outcome_tried_anew(tmp_path, journal):
+    backend = destination(settles=False)
+    rig = UploadRig(journal, backend)
+    (task,) = submit_many(rig, tmp_path, 1)
+    backend.store.faults.add("commit", before=NetworkError("silence"))
+    rig.work_on(60)
+    assert rig.row(task).error.code == "outcome_unknown"
+    assert rig.operations.apply("retry", None) == [], "not with all the others"
+    assert rig.operations.apply("retry", [task]) == [task]
+    rig.work_on(60)
+    assert rig.row(task).state is TaskState.COMPLETED
+    assert len(stored_keys(backend)) == 1
+
+
+def test_a_file_that_comes_back_is_taken_up_by_the_next_scan(tmp_path, journal):
+    rig = UploadRig(journal, destination())
+    (task,) = submit_many(rig, tmp_path, 1)
+    path = tmp_path / "session-000.mp4"
+    path.rename(tmp_path / "away.mp4")
+    rig.work_on(60)
+    assert rig.row(task).error.code == "source_unavailable"
+    (tmp_path / "away.mp4").rename(path)
+    assert rig.submit(path) == task
+    rig.work_on(60)
+    assert rig.row(task).state is TaskState.COMPLETED

@@ -223,7 +223,14 @@ class TaskFilter:
 
 
 class Transaction(Protocol):
-    """Reads and writes of one transaction. Used by one thread, and not after the function it was given to returns."""
+    """Reads and writes of one transaction. Used by one thread, and not after the function it was given to returns.
+
+    Whole numbers lie within 64 bits. Text may be any ``str``, with the surrogates of undecodable file names.
+
+    A method that writes raises :class:`~haulier.errors.JournalError`, having changed nothing, when the row cannot be:
+    the task's id or (item id, backend) is taken, so is the receipt's task or number, an update, a part or an attempt
+    names a task that is not there, or the transaction was given to a query.
+    """
 
     # tasks
     def insert_task(self, row: TaskRow) -> TaskRow:
@@ -235,7 +242,11 @@ class Transaction(Protocol):
         """The task of this item, its identity outliving its cleanup."""
 
     def update_task(self, task_id: str, **changes: Any) -> TaskRow:
-        """Change members of a row; ``identity`` and ``artifacts`` may be among them."""
+        """Change members of a row; ``identity`` and ``artifacts`` may be among them, ``id`` and ``sequence`` not.
+
+        Raises:
+            TypeError: Something else is named.
+        """
 
     def delete_task(self, task_id: str) -> None:
         """Forget the row and its parts; the item's receipt stays."""
@@ -245,17 +256,18 @@ class Transaction(Protocol):
     def ready(self, backend: str, now: float, limit: int) -> Sequence[TaskRow]:
         """Claimable tasks of a backend, best first.
 
-        Order: unsuspected before suspected; retries that are due, then queued by submission, then the slow lane.
+        Order: least suspected first; then retries that are due, queued by submission, the slow lane. Retries and the
+        slow lane go by ``not_before``, then by submission.
         """
 
     def next_time(self, backends: Iterable[str]) -> float | None:
-        """The earliest ``not_before`` among waiting tasks of these backends."""
+        """The earliest ``not_before`` among queued, retrying and slow-lane tasks of these backends, even if past."""
 
     def uploading(self, backend: str) -> Sequence[TaskRow]:
         """Tasks of a backend that are leased now."""
 
     def sidecar_users(self, path: str) -> Sequence[TaskRow]:
-        """Tasks that name this sidecar path."""
+        """Tasks that name this sidecar path, in order of submission, whatever their state."""
 
     def wake_slow_lane(self, backend: str, now: float) -> None:
         """Make the failed tasks of a backend's slow lane due."""
@@ -264,9 +276,11 @@ class Transaction(Protocol):
         """Tasks by state, every state present; costs the same for any number of tasks."""
 
     # parts
-    def parts(self, task_id: str) -> Sequence[PartRow]: ...
+    def parts(self, task_id: str) -> Sequence[PartRow]:
+        """Acknowledged ranges, by artifact and offset."""
 
-    def put_parts(self, task_id: str, rows: Iterable[PartRow]) -> None: ...
+    def put_parts(self, task_id: str, rows: Iterable[PartRow]) -> None:
+        """Add ranges; one of the same artifact and offset is replaced."""
 
     def clear_parts(self, task_id: str) -> None: ...
 
@@ -325,6 +339,8 @@ class Journal(Protocol):
     ) -> T:
         """Run ``change`` in a transaction of its own or share one with other threads' changes.
 
+        ``change`` works with the transaction it is given alone: it uses this journal in no other way.
+
         ``then`` is called with the result once the change stands, in the order of the changes of this process, before
         any later change begins; it must neither raise nor block.
 
@@ -343,7 +359,12 @@ class Journal(Protocol):
         """Look at every page; the findings, none when all is sound."""
 
     def backup(self, target: Path) -> None:
-        """Write a consistent copy while work goes on."""
+        """Write a consistent copy while work goes on, never over another file.
+
+        Raises:
+            JournalError: The copy cannot be written.
+            UnsupportedError: This journal is not kept in a file.
+        """
 
     def close(self) -> None:
         """Release everything. No call follows."""

@@ -23,7 +23,7 @@ __all__ = ["Table", "TaskTable", "UndoLog"]
 K = TypeVar("K")
 V = TypeVar("V")
 
-AT_ONCE = float("-inf")
+AT_ONCE = 0.0
 
 _WAITING = frozenset({TaskState.QUEUED, TaskState.RETRYING})
 

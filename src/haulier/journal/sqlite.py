@@ -6,14 +6,23 @@ two processes may share this journal, so a current one is brought along.
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import contextmanager
 from importlib.resources import files as package_files
 from typing import TYPE_CHECKING, TypeVar
 
-from haulier.errors import JournalDamagedError, JournalUnavailableError, JournalVersionError, StateFolderError
+from haulier.errors import (
+    JournalDamagedError,
+    JournalError,
+    JournalUnavailableError,
+    JournalVersionError,
+    StateFolderError,
+)
+from haulier.journal.checks import USE_THE_TRANSACTION
 from haulier.journal.group_commit import Change, GroupCommit
 from haulier.journal.sqlite_rows import SqliteTransaction
+from haulier.journal.turn import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,55 +51,67 @@ class SqliteJournal:
 
     Args:
         path: The file; its folder must exist.
-        sync_folder: Makes the folder's entry durable after the file was created.
+        sync_folder: Makes the folder's entry durable.
+        vfs: Name of a registered SQLite VFS to go through; empty for the platform's own.
 
     Thread-safe; several processes may open the same file. At construction:
 
     Raises:
-        JournalVersionError: A newer Haulier wrote it.
-        JournalDamagedError: It is not a sound database.
+        JournalVersionError: A newer Haulier wrote it; not a byte was changed.
+        JournalDamagedError: It is not a sound database; not a byte was changed.
+        JournalUnavailableError: It cannot be used now: the disk is full, or it may not be written.
         StateFolderError: The file cannot be opened or created.
     """
 
-    def __init__(self, path: Path, *, sync_folder: Callable[[Path], None] | None = None) -> None:
+    def __init__(self, path: Path, *, sync_folder: Callable[[Path], None] | None = None, vfs: str = "") -> None:
         self.path = path
+        self._vfs = vfs
         self._group = GroupCommit(self._commit)
         self._writing = threading.Lock()
-        self._reading = threading.Lock()
-        fresh = not path.exists()
+        self._reading = Turn(USE_THE_TRANSACTION)
         with _translated(path):
-            self._writer = self._connect()
+            self._writer = self._opened()
             try:
+                self._refuse_newer()
+                _prepare(self._writer, path)
                 self._migrate()
-                self._reader = self._connect()
+                self._reader = self._opened()
+                _prepare(self._reader, path)
             except BaseException:
                 self._writer.close()
                 raise
-        if fresh and sync_folder is not None:
+        if sync_folder is not None:  # also after another process created it: its own sync may still be to come
             sync_folder(path.parent)
 
-    def _connect(self) -> apsw.Connection:
+    def _opened(self) -> apsw.Connection:
         import apsw
 
         try:
-            connection = apsw.Connection(str(self.path))
-        except apsw.CantOpenError as error:
+            connection = apsw.Connection(str(self.path), vfs=self._vfs or None)
+        except (apsw.CantOpenError, UnicodeEncodeError) as error:
             raise StateFolderError("the journal cannot be opened or created", where=str(self.path)) from error
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        connection.execute("PRAGMA journal_mode=WAL").fetchall()
-        connection.execute("PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON")
         return connection
+
+    def _refuse_newer(self) -> None:
+        """Look at the version without a trace: not even the WAL is folded into a file that is not ours."""
+        import apsw
+
+        self._writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        present, known = self._version(), migrations()[-1][0]
+        if present > known:
+            raise JournalVersionError(
+                f"the journal has schema {present}, this Haulier knows {known}", where=str(self.path)
+            )
+        self._writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
 
     def _migrate(self) -> None:
         steps = migrations()
         if self._version() == steps[-1][0]:
             return
         with self._exclusive():
+            self._refuse_newer()  # another process may have been here meanwhile
             present = self._version()
-            if present > steps[-1][0]:
-                raise JournalVersionError(
-                    f"the journal has schema {present}, this Haulier knows {steps[-1][0]}", where=str(self.path)
-                )
             for version, sql in steps:
                 if version > present:
                     self._writer.execute(sql)
@@ -104,10 +125,10 @@ class SqliteJournal:
         self._writer.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._writer.execute("COMMIT")
         except BaseException:
             self._rollback()
             raise
-        self._writer.execute("COMMIT")
 
     def _rollback(self) -> None:
         if self._writer.in_transaction:
@@ -130,7 +151,7 @@ class SqliteJournal:
             self._writer.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             with self._exclusive():
                 if len(group) == 1:
-                    group[0].result = group[0].run(SqliteTransaction(self._writer))
+                    group[0].result = group[0].run(SqliteTransaction(self._writer, writable=True))
                 else:
                     for change in group:
                         self._run_shared(change)
@@ -138,7 +159,8 @@ class SqliteJournal:
     def _run_shared(self, change: Change) -> None:
         self._writer.execute("SAVEPOINT change")
         try:
-            change.result = change.run(SqliteTransaction(self._writer))
+            with _translated(self.path):
+                change.result = change.run(SqliteTransaction(self._writer, writable=True))
         except Exception as error:
             if not self._writer.in_transaction:  # the database itself gave up: nothing of the group stands
                 raise
@@ -151,27 +173,78 @@ class SqliteJournal:
         with self._reading, _translated(self.path):
             self._reader.execute("BEGIN")
             try:
-                return query(SqliteTransaction(self._reader))
+                return query(SqliteTransaction(self._reader, writable=False))
             finally:
                 if self._reader.in_transaction:
                     self._reader.execute("ROLLBACK")
 
     def check(self) -> Sequence[str]:
         """See :meth:`haulier.journal.api.Journal.check`."""
-        with self._reading, _translated(self.path):
-            found = [str(row[0]) for row in self._reader.execute("PRAGMA integrity_check")]
-        return [] if found == ["ok"] else found
+        try:
+            with self._visitor() as connection:
+                return _findings(connection)
+        except JournalDamagedError as error:
+            return [error.what]
 
     def backup(self, target: Path) -> None:
-        """See :meth:`haulier.journal.api.Journal.backup`."""
-        with self._reading, _translated(self.path):
-            self._reader.execute("VACUUM INTO ?", (str(target),))
+        """See :meth:`haulier.journal.api.Journal.backup`.
+
+        Raises:
+            JournalError: There is a file of this name, which was left as it is; or the copy cannot be written.
+        """
+        try:
+            target.open("xb").close()  # SQLite takes an empty file; this one is ours, whoever else comes
+        except OSError as error:
+            raise JournalError(
+                f"the copy cannot be made ({error.strerror})", where=str(target), advice="Name another file"
+            ) from error
+        try:
+            with self._visitor(target) as connection:
+                connection.execute("VACUUM INTO ?", (str(target),))
+            with target.open("rb+") as copy:
+                os.fsync(copy.fileno())
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+
+    @contextmanager
+    def _visitor(self, concerned: Path | None = None) -> Iterator[apsw.Connection]:
+        """A connection for long looks, so that reads and writes need not wait."""
+        with _translated(concerned or self.path):
+            connection = self._opened()
+            try:
+                yield connection
+            finally:
+                connection.close()
 
     def close(self) -> None:
         """Close both connections; the last one to close tidies the WAL away."""
         with self._writing, self._reading:
             self._reader.close()
             self._writer.close()
+
+
+def _prepare(connection: apsw.Connection, path: Path) -> None:
+    """What every connection needs; on macOS only F_FULLFSYNC reaches the platters."""
+    mode = connection.execute("PRAGMA journal_mode=WAL").fetchall()
+    if mode != [("wal",)]:
+        raise StateFolderError("this file system cannot hold the journal", where=str(path))
+    connection.execute("PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA fullfsync=ON; PRAGMA checkpoint_fullfsync=ON")
+
+
+def _findings(connection: apsw.Connection) -> list[str]:
+    """What is wrong: with pages and indexes, with rows that refer to none, with the counters."""
+    found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
+    findings = [] if found == ["ok"] else found
+    orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
+    findings += [f"a row of {table} belongs to no {parent}" for table, _, parent, _ in orphans]
+    counted = dict(connection.execute("SELECT state, count(*) FROM task GROUP BY state").fetchall())
+    kept = dict(connection.execute("SELECT state, tasks FROM counter").fetchall())
+    states = sorted(counted.keys() | kept.keys())
+    wrong = [state for state in states if counted.get(state, 0) != kept.get(state, 0)]
+    findings += [f"the counter of {state} tasks is wrong" for state in wrong]
+    return findings
 
 
 @contextmanager
@@ -182,7 +255,20 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except (apsw.NotADBError, apsw.CorruptError) as error:
         raise JournalDamagedError(f"the journal is damaged ({error})", where=str(path)) from error
-    except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.BusyError, apsw.CantOpenError) as error:
-        raise JournalUnavailableError(f"the journal cannot be used now ({error})", where=str(path)) from error
     except apsw.ConnectionClosedError as error:
-        raise JournalUnavailableError("the journal is closed", where=str(path)) from error
+        raise JournalUnavailableError("the journal is closed", where=str(path), advice="") from error
+    except JournalDamagedError as error:
+        error.where = error.where or str(path)
+        raise
+    except apsw.Error as error:
+        if not isinstance(error, _passing()):
+            raise
+        raise JournalUnavailableError(f"the journal cannot be used now ({error})", where=str(path)) from error
+
+
+def _passing() -> tuple[type[apsw.Error], ...]:
+    """Trouble of the disk or with other processes, which may end."""
+    import apsw
+
+    disk = (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError)
+    return (*disk, apsw.BusyError, apsw.LockedError, apsw.ProtocolError, apsw.NoMemError)

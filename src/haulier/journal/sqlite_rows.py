@@ -34,6 +34,13 @@ _ARTIFACTS = (
     "SELECT task, number, role, name, path, size, mtime_ns, file_id, key, content_type, content "
     "FROM artifact WHERE task = ? ORDER BY number"
 )
+_DUE = "AND backend = ? AND {} AND coalesce(not_before, 0) <= ? ORDER BY suspicion,"
+# In the words of the schema's partial indexes, which give each lane in its order without a sort.
+_LANES = (
+    f"WHERE state = 'retrying' {_DUE} coalesce(not_before, 0), sequence LIMIT ?",
+    f"WHERE state = 'queued' {_DUE} sequence LIMIT ?",
+    f"WHERE state = 'failed' AND slow_lane {_DUE} coalesce(not_before, 0), sequence LIMIT ?",
+)
 
 
 class SqliteTransaction:
@@ -162,26 +169,16 @@ class SqliteTransaction:
 
     def ready(self, backend: str, now: float, limit: int) -> Sequence[TaskRow]:
         """Claimable tasks of a backend, best first."""
-        best = self._ready("suspicion = 0", backend, now, limit)
+        best: list[TaskRow] = []
+        for lane in _LANES:
+            if len(best) < limit:
+                best += self._select(lane.format("suspicion = 0"), (backend, now, limit - len(best)))
         if len(best) < limit:
-            suspected = self._ready("suspicion > 0", backend, now, limit)
+            suspected = [
+                row for lane in _LANES for row in self._select(lane.format("suspicion > 0"), (backend, now, limit))
+            ]
             best += sorted(suspected, key=lambda row: row.suspicion)[: limit - len(best)]
         return best
-
-    def _ready(self, suspected: str, backend: str, now: float, limit: int) -> list[TaskRow]:
-        """What is due in each lane, at most ``limit`` of each suspicion; the indexes of the schema give this order."""
-        due = f"{suspected} AND coalesce(not_before, 0) <= ?"
-        by_time = "ORDER BY suspicion, coalesce(not_before, 0), sequence LIMIT ?"
-        lanes = (
-            f"WHERE state = 'retrying' AND backend = ? AND {due} {by_time}",
-            f"WHERE state = 'queued' AND backend = ? AND {due} ORDER BY suspicion, sequence LIMIT ?",
-            f"WHERE state = 'failed' AND slow_lane AND backend = ? AND {due} {by_time}",
-        )
-        found: list[TaskRow] = []
-        for lane in lanes:
-            if len(found) < limit or suspected != "suspicion = 0":
-                found += self._select(lane, (backend, now, limit))
-        return found
 
     def next_time(self, backends: Iterable[str]) -> float | None:
         """The earliest time at which something becomes claimable."""

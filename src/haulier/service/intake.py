@@ -10,10 +10,11 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from haulier import events
-from haulier.errors import InputError, PluginError
+from haulier.errors import InputError, PluginError, SourceUnavailableError
 from haulier.journal.api import TaskRow
 from haulier.models import ArtifactRecord, Role, TaskState
 from haulier.service.keys import key_from_template, safe_key
+from haulier.transfer.states import Cause, move
 
 if TYPE_CHECKING:
     import os
@@ -101,6 +102,9 @@ class Intake:
             taken = []
             for row in rows:
                 known = tx.find_item(row.item_id, row.backend)
+                if known is not None and is_lost_source(known):
+                    taken.append(Taken(self._revive(tx, told, known), created=False))
+                    continue
                 if known is not None:
                     joined = tx.update_task(known.id, group=row.group) if len(rows) > 1 and linked else known
                     taken.append(Taken(joined, created=False))
@@ -115,10 +119,20 @@ class Intake:
         return self.ledger.change(change)
 
     def known(self, identities: Sequence[Identity], backend: str) -> list[bool]:
-        """Which of these items have a task already."""
-        return self.ledger.journal.read(
-            lambda tx: [tx.find_item(identity.item_id, backend) is not None for identity in identities]
-        )
+        """Which of these items have a task already that needs nothing of a scan."""
+
+        def query(tx: Transaction) -> list[bool]:
+            rows = [tx.find_item(identity.item_id, backend) for identity in identities]
+            return [row is not None and not is_lost_source(row) for row in rows]
+
+        return self.ledger.journal.read(query)
+
+    def _revive(self, tx: Transaction, told: list[events.Event], row: TaskRow) -> TaskRow:
+        """A source that was missing is back: its task goes on."""
+        now = self.clock.now()
+        changed = tx.update_task(row.id, state=move(row.state, Cause.RETRY), updated_at=now, not_before=None)
+        told.append(events.UploadQueued(backend=row.backend, task=row.id, filename=row.media.name, size=row.size))
+        return changed
 
     def _row(self, submission: Submission) -> TaskRow:
         identity = submission.identity or self._identity(submission.path)
@@ -203,6 +217,11 @@ class Intake:
         if chosen is not None:
             return safe_key(chosen)
         return key_from_template(self.key_template, identity, name, backend)
+
+
+def is_lost_source(row: TaskRow) -> bool:
+    """Whether a task failed because its file was missing or unreadable."""
+    return row.state is TaskState.FAILED and row.error is not None and row.error.code == SourceUnavailableError.code
 
 
 def _type_of(name: str) -> str:

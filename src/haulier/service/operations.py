@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from haulier import events
-from haulier.errors import TaskNotFoundError
+from haulier.errors import OutcomeUnknownError, TaskNotFoundError
 from haulier.journal.api import TaskFilter, TaskRow
 from haulier.models import TaskState
+from haulier.transfer.policy import NO_SESSION
 from haulier.transfer.states import TRANSITIONS, Cause
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ class Operations:
             states -= {TaskState.CANCELLED}  # given up on purpose: only by name
         if cause is Cause.CANCEL:
             states -= {TaskState.FAILED}
-        return list(tx.tasks(TaskFilter(states)))
+        rows = tx.tasks(TaskFilter(states))
+        return [row for row in rows if cause is not Cause.RETRY or not _is_outcome_unknown(row)]
 
     def _one(self, tx: Transaction, task_id: str) -> TaskRow:
         row = tx.task(task_id)
@@ -83,7 +85,14 @@ class Operations:
         if after is None:
             return False
         fresh = _FRESH_START if cause is Cause.RETRY else {}
+        if cause is Cause.RETRY and _is_outcome_unknown(row):
+            fresh = {**fresh, **NO_SESSION}  # somebody looked and says so: this once a new session may be opened
+            tx.clear_parts(row.id)
         changed = tx.update_task(row.id, state=after, updated_at=self.ledger.clock.now(), request="", **fresh)
         if after is TaskState.CANCELLED:
             told.append(events.UploadCancelled(backend=row.backend, task=row.id, filename=changed.media.name))
         return True
+
+
+def _is_outcome_unknown(row: TaskRow) -> bool:
+    return row.error is not None and row.error.code == OutcomeUnknownError.code

@@ -90,11 +90,16 @@ class UploadEngine:
 
     def renewed(self, lease: Lease) -> tuple[Identity, tuple[ArtifactRecord, ...]] | None:
         """What the changed source is now: its identity and the artifacts to go on with; None when it is gone."""
-        row = lease.row
-        source_id = row.identity.source_id
         try:
-            now = self.files.identity(row.media.path, source_id)
+            looks = [self._look(lease, record) for record in lease.row.artifacts]
         except OSError:
             return None
-        media = replace(row.media, size=now.size, mtime_ns=now.mtime_ns, file_id=now.file_id)
-        return now, (media, *row.artifacts[1:])
+        artifacts = tuple(
+            record if now is None else replace(record, size=now.size, mtime_ns=now.mtime_ns, file_id=now.file_id)
+            for record, now in zip(lease.row.artifacts, looks, strict=True)
+        )
+        return looks[0] or lease.row.identity, artifacts
+
+    def _look(self, lease: Lease, record: ArtifactRecord) -> Identity | None:
+        """What a source is now; None for content that lies in the journal."""
+        return None if record.content is not None else self.files.identity(record.path, lease.row.identity.source_id)

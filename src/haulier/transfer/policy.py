@@ -27,11 +27,21 @@ from haulier.models import ErrorRecord, SuspensionReason
 from haulier.transfer.states import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from haulier.journal.api import BackendRow, TaskRow
 
-__all__ = ["Policy", "Ruling", "error_record"]
+__all__ = ["NO_SESSION", "Policy", "Ruling", "error_record"]
+
+NO_SESSION: Mapping[str, Any] = {
+    "token": None,
+    "abilities": None,
+    "part_size": 0,
+    "nonce": "",
+    "committing": False,
+    "acknowledged": 0,
+}
+"""Members of a task's row when its upload session is given up."""
 
 
 def error_record(error: HaulierError, now: float) -> ErrorRecord:
@@ -99,7 +109,7 @@ class Policy:
         self, row: TaskRow, backend: BackendRow, error: HaulierError, now: float, *, keep_session: bool
     ) -> Ruling:
         """Decide what follows from ``error``, which ended a try of ``row``."""
-        session: dict[str, Any] = {} if keep_session else _no_session()
+        session: dict[str, Any] = {} if keep_session else dict(NO_SESSION)
         base = {**session, "error": error_record(error, now), "request": "", "owner": "", "not_before": None}
         match error:
             case CancelledError():
@@ -189,7 +199,3 @@ class Policy:
         if isinstance(error, ThrottledError) and error.retry_after is not None:
             wait = max(wait, error.retry_after)
         return Ruling(Cause.FAILED_TRY, {**base, "attempts": attempts, "not_before": now + wait}, backend)
-
-
-def _no_session() -> dict[str, Any]:
-    return {"token": None, "abilities": None, "part_size": 0, "nonce": "", "committing": False, "acknowledged": 0}

@@ -83,7 +83,8 @@ def test_an_item_with_other_content_is_a_conflict(wire, data_dir, files_in):
 
 
 @pytest.mark.parametrize(
-    ("claim", "member"), [({"size": 9}, "size"), ({"sha256": "0" * 64}, "sha256"), ({"size": 10, "sha256": "a" * 64}, "sha256")]
+    ("claim", "member"),
+    [({"size": 9}, "size"), ({"sha256": "0" * 64}, "sha256"), ({"size": 10, "sha256": "a" * 64}, "sha256")],
 )
 def test_what_differs_is_named_and_the_session_stays_open(wire, claim, member):
     session = uploaded(wire)
@@ -110,7 +111,15 @@ def test_a_claim_about_a_file_that_never_came_is_refused(wire):
 
 
 @pytest.mark.parametrize(
-    "body", [b"[]", b'{"files": 1}', b'{"files": {"video": 1}}', b'{"files": {"sound": {}}}', b'{"files": {"video": {"sha256": "x"}}}', b'{"files": {"video": {"size": "1"}}}']
+    "body",
+    [
+        b"[]",
+        b'{"files": 1}',
+        b'{"files": {"video": 1}}',
+        b'{"files": {"sound": {}}}',
+        b'{"files": {"video": {"sha256": "x"}}}',
+        b'{"files": {"video": {"size": "1"}}}',
+    ],
 )
 def test_a_body_that_makes_no_sense_is_refused(wire, body):
     session = uploaded(wire)
@@ -151,7 +160,10 @@ def test_one_recording_is_kept_apart_from_its_metadata_by_name(wire, data_dir):
     wire.patch(session["resumable"]["video_url"], b"v", 0, complete=True)
     wire.patch(session["resumable"]["metadata_url"], b"{}", 0, complete=True)
     folder = data_dir / "recordings/2024/10/26" / wire.finalize(session).json()["file_id"]
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"Same.json": b"v", "metadata_same.JSON": b"{}"}
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        "Same.json": b"v",
+        "metadata_same.JSON": b"{}",
+    }
 
 
 class Killed(BaseException):
@@ -174,7 +186,12 @@ class FailingDisk:
         from haulier_wats.server.recording_table import RecordingTable
         from haulier_wats.server.session_table import SessionTable
 
-        for owner, name in [(RecordingTable, "begin"), (RecordingTable, "finish"), (RecordingTable, "remove"), (SessionTable, "complete")]:
+        for owner, name in [
+            (RecordingTable, "begin"),
+            (RecordingTable, "finish"),
+            (RecordingTable, "remove"),
+            (SessionTable, "complete"),
+        ]:
             monkeypatch.setattr(owner, name, self._counted(getattr(owner, name)))
 
     def _counted(self, step):
@@ -205,7 +222,10 @@ def make_session(storage, item_id="i", content=CONTENT):
 
 def stored_bytes(storage, recording):
     folder = storage.folders.recording(recording.folder)
-    return {Kind.VIDEO: (folder / recording.stored_name).read_bytes(), Kind.METADATA: (folder / recording.metadata_stored_name).read_bytes()}
+    return {
+        Kind.VIDEO: (folder / recording.stored_name).read_bytes(),
+        Kind.METADATA: (folder / recording.metadata_stored_name).read_bytes(),
+    }
 
 
 def finalize(storage, sid):

@@ -166,9 +166,10 @@ def test_a_start_sweeps_the_overdue_ones(start, clock, data_dir, files_in):
     assert files_in(data_dir) == []
 
 
-def test_a_session_in_use_does_not_expire(wire, clock):
+def test_a_session_in_use_does_not_expire(wire, clock, until, data_dir, files_in):
     session = wire.open(10)
     with wire.begin_patch(session["resumable"]["video_url"], b"0123", 0, 10) as upload:
+        until(lambda: files_in(data_dir))
         clock.now += 25 * HOUR
         wire.open(10)
         upload.sendall(b"456789")

@@ -40,7 +40,12 @@ CREATE TABLE task (
 
 -- One item goes to one backend once: this index is what keeps a second scan from queueing it again.
 CREATE UNIQUE INDEX task_item ON task (item_id, backend);
-CREATE INDEX task_ready ON task (backend, state, suspicion, sequence);
+-- What may be claimed, in the order of claiming.
+CREATE INDEX task_retrying ON task (backend, suspicion, coalesce(not_before, 0), sequence) WHERE state = 'retrying';
+CREATE INDEX task_queued ON task (backend, suspicion, sequence) WHERE state = 'queued';
+CREATE INDEX task_slow ON task (backend, suspicion, coalesce(not_before, 0), sequence)
+    WHERE state = 'failed' AND slow_lane;
+CREATE INDEX task_uploading ON task (backend, sequence) WHERE state = 'uploading';
 CREATE INDEX task_waiting ON task (backend, state, not_before) WHERE not_before IS NOT NULL;
 CREATE INDEX task_state ON task (state, sequence);
 CREATE INDEX task_disposal ON task (disposal, sequence) WHERE disposal = 'pending';

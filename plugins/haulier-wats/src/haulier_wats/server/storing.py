@@ -48,7 +48,7 @@ class Shelves:
         """
         with self._lock:
             self._settle_stores()
-            stored = self._stored_already(recording)
+            stored = self._recordings.of_item(recording.item_id) if recording.item_id else None
             if stored is None:
                 self._recordings.begin(recording)
                 try:
@@ -84,21 +84,23 @@ class Shelves:
         Raises:
             OSError: Files of a recording cannot be moved to their place.
         """
+        self.settle_stores()
+        self.settle_deletes()
+
+    def settle_stores(self) -> None:
+        """Finish storing what failed half-way, in this process or an earlier one.
+
+        Raises:
+            OSError: Files of a recording cannot be moved to their place.
+        """
         with self._lock:
             self._settle_stores()
-        self.settle_deletes()
 
     def settle_deletes(self) -> None:
         """Try again to remove files of deleted recordings."""
         with self._lock:
             for recording in self._recordings.unsettled("deleting"):
                 self._finish_delete(recording)
-
-    def _stored_already(self, recording: Recording) -> Recording | None:
-        session = self._sessions.get(recording.sid)
-        if session is not None and session.file_id is not None:
-            return self._recordings.get(session.file_id)
-        return self._recordings.of_item(recording.item_id) if recording.item_id else None
 
     def _settle_stores(self) -> None:
         for recording in self._recordings.unsettled("storing"):
