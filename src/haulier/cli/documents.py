@@ -1,4 +1,32 @@
-"""The JSON that commands write about tasks, receipts and backends. Members may be added, none is taken away."""
+"""The JSON that commands write with ``--json``: one document each. Members may be added, none is taken away.
+
+===================  ==================================================================================================
+``send``             ``tasks``: :func:`sent_document` per file; a file that was refused has ``id`` null, ``status``
+                     ``refused``
+``scan``             the same, and ``folder``; ``waiting``, ``problems``, ``ignored``: reasons by file name
+``run --once``       ``tasks`` that were touched; ``left``: how many stay queued; ``problems`` by path
+``run``              at its end ``completed``, ``failed``, ``cancelled``, ``left``: how many
+``status``           ``counts`` by state, ``backends``: :func:`backend_document`, ``tasks``: :func:`task_document`
+``receipts``         ``receipts``: :meth:`haulier.models.Receipt.to_dict`
+``verify``           ``artifacts``: ``task``, ``backend``, ``role``, ``key``, ``location``, ``verdict`` (``same``,
+                     ``differs``, ``missing``, ``cannot tell``), ``by`` (``content``, ``size``, null), ``remark``,
+                     ``error``
+``ls``               ``backend``, ``prefix``, ``objects``: ``key``, ``location``, ``size``, ``version``, ``digests``
+``get --output``     ``backend``, ``key``, ``file``, ``size``, ``sha256``
+``rm``               ``backend``, ``key``, ``removed``
+``retry`` and so on  ``action``, ``tasks`` it was applied to, ``skipped`` ones
+``doctor``           ``sound``, ``findings``: ``check``, ``grade`` (``ok``, ``warning``, ``failed``), ``what``, ``hint``
+``init``             ``path``, then as ``doctor``
+``plugins``          ``plugins``: the members of :class:`haulier.hooks.loading.PluginRecord`
+``config show``      ``path``, ``config``, with ``--origin`` also ``origins`` by dotted key
+``config schema``    the JSON Schema
+``config path``      ``path`` or null, ``searched``
+``journal check``    ``path``, ``sound``, ``findings``
+``journal backup``   ``path``, ``backup``, ``size``
+``journal migrate``  ``path``, ``from``, ``to``
+an error, on stderr  ``error``: ``code``, ``message``, ``where``, ``advice``; one line each
+===================  ==================================================================================================
+"""
 
 from __future__ import annotations
 

@@ -43,8 +43,8 @@ def run_program(arguments: Sequence[str] | None) -> int:
     try:
         result = program.main(given, prog_name="haulier", obj=settings, standalone_mode=False)
         sys.stdout.flush()
-    except click.exceptions.Abort:
-        Output(settings).say("interrupted")
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        Output(settings).remark("interrupted")
         return ExitCode.INTERRUPTED
     except click.ClickException as error:
         settings.json = settings.json or "--json" in given

@@ -74,10 +74,11 @@ class Lines:
 
     def show(self, event: events.Event) -> None:
         """Write the event's line, if it is worth one."""
-        text = self._progress(event) if isinstance(event, events.UploadProgress) else sentence(event)
-        if isinstance(event, (events.UploadStarted, events.UploadCompleted, events.UploadFailed)):
-            self._first.pop(event.task, None)
-            self._shown.pop(event.task, None)
+        if isinstance(event, events.UploadProgress):
+            text = self._progress(event)
+        else:
+            text = sentence(event)
+            self._forget(getattr(event, "task", ""))
         if text:
             self._output.say(f"{time_text(event.at)}  {text}" if self._stamped else text)
 
@@ -85,6 +86,10 @@ class Lines:
         """Forget everything."""
         self._first.clear()
         self._shown.clear()
+
+    def _forget(self, task: str) -> None:
+        self._first.pop(task, None)
+        self._shown.pop(task, None)
 
     def _progress(self, event: events.UploadProgress) -> str:
         if event.restarted:

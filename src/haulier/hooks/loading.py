@@ -6,20 +6,28 @@ implementation that raises; here every step is taken one by one.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-import importlib.metadata
-import importlib.util
+import itertools
 import logging
-import queue
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
 
-from haulier.backends.api import API_LEVEL
 from haulier.errors import PluginError, UnknownBackendError
+from haulier.hooks.checking import (
+    RefusedError,
+    check_backend_class,
+    commands_from,
+    readers_from,
+    register_checked,
+)
+from haulier.hooks.deciding import DECISION_SECONDS, Decider, Decision
+from haulier.hooks.finding import Choice, Found, from_files, from_objects, installed, installed_entry_points, name_of
+from haulier.hooks.records import ARGUMENT, BUILTIN, ENTRY_POINT, Implementation, PluginRecord, described
 from haulier.hooks.spec import DECISIONS, PROJECT, HookSpecs
 
 if TYPE_CHECKING:
@@ -27,61 +35,29 @@ if TYPE_CHECKING:
 
     import click
 
-__all__ = ["Decision", "PluginHost", "PluginRecord"]
+__all__ = ["Decision", "Implementation", "PluginHost", "PluginRecord"]
 
 log = logging.getLogger("haulier.hooks")
 
-DECISION_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The answer to a decision hook: ``value`` or None; ``undecided`` says why nobody knows."""
-
-    value: Any = None
-    undecided: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PluginRecord:
-    """What became of one plugin.
-
-    Attributes:
-        name: Its entry point, module or class name.
-        distribution: The installed distribution it came from, else empty.
-        version: That distribution's version, else empty.
-        source: ``builtin``, ``argument``, ``entry point`` or ``file``.
-        hooks: Names of the hooks it implements.
-        backends: Backend types it brought.
-        error: Why it was refused, or what went wrong later; None when all is well.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    source: str
-    hooks: tuple[str, ...] = ()
-    backends: tuple[str, ...] = ()
-    error: str | None = None
-
-
-def installed_entry_points() -> Sequence[importlib.metadata.EntryPoint]:
-    """Entry points of the group ``haulier``; a frozen program has none."""
-    return tuple(importlib.metadata.entry_points(group=PROJECT))
+T = TypeVar("T")
 
 
 class PluginHost:
     """The plugins of one manager, loaded when first needed. Thread-safe.
 
+    Every method loads first, so any of them raises :class:`~haulier.errors.PluginError` when ``strict`` is set and a
+    plugin failed; :meth:`records` alone does not, because it is where one looks then.
+
     Args:
         plugins: Modules or objects with hook implementations.
         entry_points: Finds the installed ones.
         files: Python files that are plugins.
-        allow: Names of plugins or distributions that may be loaded; empty for all.
-        deny: Names that are not loaded.
-        strict: Raise at the first plugin that is refused.
-        builtin: What comes with the core; always loaded.
-        decision_seconds: Time limit of a decision.
+        allow: Names of installed plugins, or of their distributions, that may be loaded; empty for all.
+        deny: Names of those that are not loaded.
+        strict: Raise at the first error of a plugin.
+        builtin: What comes with the core; always loaded, and first.
+        decision_seconds: Time limit of each implementation of a decision.
+        wait: Waits for a decision's answer; see :class:`~haulier.hooks.deciding.Decider`.
     """
 
     def __init__(
@@ -95,43 +71,60 @@ class PluginHost:
         strict: bool = False,
         builtin: Sequence[object] = (),
         decision_seconds: float = DECISION_SECONDS,
+        wait: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
-        self._plugins = list(plugins)
+        self._plugins = tuple(plugins)
         self._entry_points = entry_points
-        self._files = [Path(path) for path in files]
-        self._allow = frozenset(allow)
-        self._deny = frozenset(deny)
+        self._files = tuple(Path(path) for path in files)
+        self._choice = Choice(allow, deny)
         self._strict = strict
-        self._builtin = list(builtin)
-        self._decision_seconds = decision_seconds
+        self._builtin = tuple(builtin)
+        self._decider = Decider(decision_seconds, wait)
+        self._lock = threading.RLock()
+        self._loaded = self._loading = False
+        self._failure: PluginError | None = None
+        self._revision = 0
+        self._forget()
+
+    def _forget(self) -> None:
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(HookSpecs)
-        self._records: dict[str, PluginRecord] = {}
-        self._types: dict[str, tuple[str, type[Any]]] | None = None
-        self._hanging: set[str] = set()
-        self._loaded = False
-        self._lock = threading.RLock()
+        self._records: list[PluginRecord] = []
+        self._places: dict[str, int] = {}  # index of the record of each registered plugin, by name
+        self._passed_over: list[PluginRecord] = []
+        self._registered: dict[tuple[str, str], Any] = {}  # results of registration hooks by hook and plugin
+        self._types: dict[str, tuple[str, type[Any]]] = {}
+        self._wanted_types: dict[str, str] = {}  # types of plugins that were refused
+        self._typed: set[str] = set()
 
     # -- loading -----------------------------------------------------------------------------------------------
 
+    @property
+    def revision(self) -> int:
+        """Grows whenever a plugin is registered or taken out again."""
+        return self._revision
+
     def load(self) -> None:
-        """Load everything once.
+        """Load everything once: built-in, passed in, installed (sorted by name), single files.
 
         Raises:
-            PluginError: One was refused, and ``strict`` is set.
+            PluginError: A plugin failed, and ``strict`` is set.
         """
+        if self._loaded and self._failure is None:
+            return
         with self._lock:
-            if self._loaded:
+            if self._failure is not None:
+                raise PluginError(self._failure.what, where=self._failure.where) from self._failure.__cause__
+            if self._loaded or self._loading:
                 return
-            self._loaded = True
-            for plugin in self._builtin:
-                self._add(plugin, PluginRecord(_name_of(plugin), PROJECT, "", "builtin"))
-            for plugin in self._plugins:
-                self._add(plugin, PluginRecord(_name_of(plugin), "", "", "argument"))
-            for entry_point in sorted(self._entry_points(), key=lambda one: str(one.name)):
-                self._add_entry_point(entry_point)
-            for path in self._files:
-                self._add_file(path)
+            self._loading = True
+            try:
+                self._forget()
+                for found in self._candidates():
+                    self._take(found)
+                self._loaded = True
+            finally:
+                self._loading = False
 
     def register(self, plugin: object) -> None:
         """Add one more plugin.
@@ -139,225 +132,233 @@ class PluginHost:
         Raises:
             PluginError: It is refused; nothing of it stays.
         """
-        self.load()
         with self._lock:
-            record = PluginRecord(_name_of(plugin), "", "", "argument")
-            error = self._refusal(plugin, record)
-            if error is not None:
-                raise PluginError(f"the plugin was refused: {error}", where=record.name)
-            self._types = None
+            self.backend_types()
+            record = PluginRecord(name_of(plugin), "", "", ARGUMENT)
+            try:
+                self._register(plugin, record)
+                self._add_types_of(record.name)
+            except RefusedError as refusal:
+                raise PluginError(f"the plugin was refused: {refusal}", where=record.name) from refusal.__cause__
 
     def records(self) -> list[PluginRecord]:
-        """What became of each plugin, in order of loading, with the backend types it brought."""
-        self.load()
-        types = self._all_types()
+        """What became of each plugin, in order of loading. Asks for backend types, to tell who brings them."""
         with self._lock:
-            return [
-                replace(record, backends=tuple(name for name, (owner, _) in types.items() if owner == record.name))
-                for record in self._records.values()
-            ]
+            with contextlib.suppress(PluginError):  # strict: the record tells the same
+                self.backend_types()
+            return list(self._records)
 
-    def _add_entry_point(self, entry_point: Any) -> None:
-        distribution = getattr(entry_point, "dist", None)
-        record = PluginRecord(
-            str(entry_point.name),
-            getattr(distribution, "name", "") or "",
-            getattr(distribution, "version", "") or "",
-            "entry point",
+    def _candidates(self) -> Iterator[Found]:
+        return itertools.chain(
+            from_objects(self._builtin, BUILTIN, PROJECT),
+            from_objects(self._plugins, ARGUMENT),
+            installed(self._entry_points),
+            from_files(self._files),
         )
-        names = {record.name, record.distribution}
-        if names & self._deny or (self._allow and not names & self._allow):
+
+    def _take(self, found: Found) -> None:
+        record = found.record
+        if record.source == ENTRY_POINT and not self._choice.wants(record):
+            self._passed_over.append(record)
             return
-        self._import(entry_point.load, record)
-
-    def _add_file(self, path: Path) -> None:
-        record = PluginRecord(path.stem, "", "", "file")
-
-        def load() -> object:
-            spec = importlib.util.spec_from_file_location(f"haulier_plugin_{path.stem}", path)
-            if spec is None or spec.loader is None:
-                raise ImportError(f"{path} is no Python file")
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            return module
-
-        self._import(load, record)
-
-    def _import(self, load: Callable[[], object], record: PluginRecord) -> None:
         try:
-            plugin = load()
+            plugin = found.load()
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  even SystemExit at import must cost only this plugin
-            self._refuse(record, f"importing it failed: {error!r}")
-        else:
-            self._add(plugin, record)
-
-    def _add(self, plugin: object, record: PluginRecord) -> None:
-        error = self._refusal(plugin, record)
-        if error is not None:
-            self._refuse(record, error)
-
-    def _refuse(self, record: PluginRecord, error: str) -> None:
-        key = record.name
-        while key in self._records:
-            key += "'"
-        self._records[key] = replace(record, error=error)
-        log.warning("plugin %s is not used: %s", record.name, error)
-        if self._strict:
-            raise PluginError(f"the plugin was refused: {error}", where=record.name)
-
-    def _refusal(self, plugin: object, record: PluginRecord) -> str | None:
-        """Register a plugin; the reason when it cannot be, nothing of it staying behind."""
-        if record.name in self._records:
-            return f"the name {record.name!r} is taken by another plugin"
+            self._refuse(record, f"importing it failed: {described(error)}", error)
+            return
+        if record.source == ENTRY_POINT and any(plugin is known for known in self._manager.get_plugins()):
+            log.debug("the installed plugin %s was passed in as well", record.name)
+            return
         try:
-            self._manager.register(plugin, record.name)
-        except (ValueError, pluggy.PluginValidationError) as error:
-            with_name = self._manager.get_plugin(record.name)
-            if with_name is not None:
-                self._manager.unregister(name=record.name)
-            return str(error)
-        hooks = tuple(sorted(caller.name for caller in self._manager.get_hookcallers(plugin) or ()))
-        unknown = [name for name in hooks if not hasattr(HookSpecs, name)]
-        if unknown:
-            self._manager.unregister(name=record.name)
-            return _unknown_hook(unknown[0])
-        self._records[record.name] = replace(record, hooks=hooks)
-        return None
+            self._register(plugin, record)
+        except RefusedError as refusal:
+            self._refuse(record, str(refusal), refusal.__cause__)
 
-    # -- calls -------------------------------------------------------------------------------------------------
+    def _register(self, plugin: object, record: PluginRecord) -> None:
+        if record.name in self._places:
+            other = self._records[self._places[record.name]]
+            raise RefusedError(
+                f"the name {record.name!r} is taken by another plugin ({other.source}); "
+                "give one of them another name (an object's is its __name__, else its class)"
+            )
+        hooks = register_checked(self._manager, plugin, record.name)
+        self._places[record.name] = len(self._records)
+        self._records.append(replace(record, hooks=hooks))
+        self._revision += 1
 
-    def implementations(self, hook: str) -> Iterator[tuple[str, Callable[..., Any]]]:
-        """Plugin name and function of each implementation, last registered first; arguments are filled by name."""
+    def _refuse(self, record: PluginRecord, error: str, cause: BaseException | None) -> None:
+        self._records.append(replace(record, error=error))
+        log.warning("the plugin %s is not used: %s", record.name, error)
+        self._stop_if_strict(f"the plugin was refused: {error}", record.name, cause)
+
+    def _withdraw(self, name: str, error: str) -> int:
+        """Take a registered plugin out again; the place of its record."""
+        place = self._places.pop(name)
+        self._manager.unregister(name=name)
+        self._registered = {key: answer for key, answer in self._registered.items() if key[1] != name}
+        self._records[place] = replace(self._records[place], hooks=(), error=error)
+        self._revision += 1
+        return place
+
+    def _note(self, name: str, error: str, cause: BaseException | None = None) -> None:
+        """Record what went wrong with a plugin that stays registered."""
+        place = self._places[name]
+        known = self._records[place].error
+        if known is not None and error in known:
+            return
+        self._records[place] = replace(self._records[place], error=error if known is None else f"{known}; {error}")
+        log.warning("the plugin %s: %s", name, error)
+        self._stop_if_strict(error, name, cause)
+
+    def _stop_if_strict(self, error: str, name: str, cause: BaseException | None) -> None:
+        if self._strict:
+            self._failure = PluginError(error, where=name)
+            raise self._failure from cause
+
+    # -- registration hooks ------------------------------------------------------------------------------------
+
+    def implementations(self, hook: str) -> list[Implementation]:
+        """The implementations of a hook in pluggy's order of calling: last registered first."""
         self.load()
-        caller = getattr(self._manager.hook, hook)
-        for implementation in reversed(caller.get_hookimpls()):
-            yield implementation.plugin_name, _by_name(implementation)
+        caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
+        return [self._implementation(found, hook) for found in reversed(caller.get_hookimpls())]
+
+    def _implementation(self, found: pluggy.HookImpl, hook: str) -> Implementation:
+        builtin = any(found.plugin is plugin for plugin in self._builtin)
+        return Implementation(found.plugin_name, hook, found.function, tuple(found.argnames), builtin)
+
+    def _registrations(self, hook: str, read: Callable[[Any], T]) -> Iterator[tuple[str, T]]:
+        """What each plugin answered to a registration hook, in order of registration; each is asked once in its life.
+
+        Args:
+            hook: The hook.
+            read: Checks and copies an answer; what it raises is the plugin's fault, too.
+        """
+        for implementation in reversed(self.implementations(hook)):
+            key = (hook, implementation.plugin)
+            if key not in self._registered:
+                self._registered[key] = None  # a plugin that calls back from its hook is not asked again
+                try:
+                    self._registered[key] = read(implementation())
+                except KeyboardInterrupt:
+                    del self._registered[key]
+                    raise
+                except BaseException as error:  # noqa: BLE001  a plugin may raise anything
+                    self._note(implementation.plugin, f"{hook} failed: {described(error)}", error)
+            if self._registered[key] is not None:
+                yield implementation.plugin, self._registered[key]
+
+    def commands(self) -> list[click.Command]:
+        """Commands that plugins add. One that fails is recorded and left out; so is one whose name is taken."""
+        with self._lock:
+            commands: dict[str, tuple[str, click.Command]] = {}
+            for plugin, found in self._registrations("register_commands", commands_from):
+                for command in found:
+                    owner, _ = commands.setdefault(str(command.name), (plugin, command))
+                    if owner != plugin:
+                        self._note(plugin, f"its command {command.name!r} is taken by the plugin {owner}")
+            return [command for _, command in commands.values()]
+
+    def config_readers(self) -> dict[str, Any]:
+        """Readers of other programs' configurations, by the section that marks them, in order of registration."""
+        with self._lock:
+            readers: dict[str, tuple[str, Any]] = {}
+            for plugin, found in self._registrations("register_config_readers", readers_from):
+                for section, reader in found.items():
+                    owner, _ = readers.setdefault(section, (plugin, reader))
+                    if owner != plugin:
+                        self._note(plugin, f"its reader of the section {section!r} is taken by the plugin {owner}")
+            return {section: reader for section, (_, reader) in readers.items()}
+
+    # -- backend types -----------------------------------------------------------------------------------------
 
     def backend_types(self) -> Mapping[str, type[Any]]:
-        """Backend classes by type."""
-        return {name: found for name, (_, found) in self._all_types().items()}
+        """Subclasses of ``Backend`` and ``PutBackend`` by backend type."""
+        with self._lock:
+            for plugin, classes in list(self._registrations("register_backends", tuple)):
+                if plugin in self._typed:
+                    continue
+                try:
+                    self._add_types(plugin, classes)
+                except RefusedError as refusal:
+                    self._withdraw(plugin, str(refusal))
+                    log.warning("the plugin %s is not used: %s", plugin, refusal)
+                    self._stop_if_strict(f"the plugin was refused: {refusal}", plugin, refusal.__cause__)
+            return {name: found for name, (_, found) in self._types.items()}
+
+    def _add_types_of(self, plugin: str) -> None:
+        """Ask a plugin that was just registered; any fault takes it out again, with its record."""
+        for implementation in self.implementations("register_backends"):
+            if implementation.plugin != plugin:
+                continue
+            try:
+                classes = self._registered["register_backends", plugin] = tuple(implementation())
+                self._add_types(plugin, classes)
+            except BaseException as error:
+                why = str(error) if isinstance(error, RefusedError) else f"register_backends failed: {described(error)}"
+                del self._records[self._withdraw(plugin, why)]
+                if isinstance(error, KeyboardInterrupt):
+                    raise
+                raise RefusedError(why) from error
+
+    def _add_types(self, plugin: str, classes: tuple[Any, ...]) -> None:
+        """Take in all backend classes of a plugin, or none."""
+        self._wanted_types.update(dict.fromkeys((str(getattr(found, "type", "")) for found in classes), plugin))
+        added: dict[str, tuple[str, type[Any]]] = {}
+        for found in classes:
+            name = check_backend_class(found)
+            owner, _ = self._types.get(name) or added.get(name) or (None, None)
+            if owner is not None:
+                raise RefusedError(
+                    f"the backend type {name!r} of the plugin {plugin!r} is taken by the plugin {owner!r}: "
+                    "uninstall one of them, or name one in [plugins] deny"
+                )
+            added[name] = (plugin, found)
+        self._types.update(added)
+        self._typed.add(plugin)
+        place = self._places[plugin]
+        self._records[place] = replace(self._records[place], backends=tuple(added))
 
     def backend_class(self, type_name: str) -> type[Any]:
         """The class of a backend type.
 
         Raises:
-            UnknownBackendError: Nobody registered it; the message says what to install or whom it resembles.
+            UnknownBackendError: Nobody registered it; the message says what failed, what resembles it, or what to
+                install.
         """
         types = self.backend_types()
         if type_name in types:
             return types[type_name]
         raise UnknownBackendError(
-            f"no plugin brings the backend type {type_name!r} (there are: {', '.join(sorted(types))})",
+            f"no plugin brings the backend type {type_name!r} (there are: {', '.join(sorted(types)) or 'none'})",
             advice=self._advice(type_name, types),
         )
 
     def _advice(self, type_name: str, types: Mapping[str, type[Any]]) -> str:
         package = f"{PROJECT}-{type_name}"
-        for record in self._records.values():
-            if record.error and (type_name in record.name or record.distribution == package):
-                return f"The plugin {record.name} could not be loaded: {record.error}"
+        fits = Choice(allow=(type_name, package), deny=()).wants
+        with self._lock:
+            for record in self._records:
+                if record.error and (fits(record) or self._wanted_types.get(type_name) == record.name):
+                    return f"The plugin {record.name} would bring it, but: {record.error}"
+            for record in self._passed_over:
+                if fits(record):
+                    return f"The plugin {record.name} is installed, but [plugins] allow or deny keeps it out"
         near = difflib.get_close_matches(type_name, types, 1)
         hint = f"Did you mean {near[0]!r}? Otherwise install" if near else "Install"
         return f"{hint} the package {package}"
 
-    def commands(self) -> list[click.Command]:
-        """Commands that plugins add; one that fails is recorded and left out."""
-        return [command for _, found in self._registrations("register_commands") for command in found]
-
-    def config_readers(self) -> dict[str, Any]:
-        """Readers of other programs' configurations by the section that marks them."""
-        readers: dict[str, Any] = {}
-        for _, found in self._registrations("register_config_readers"):
-            for section, reader in dict(found).items():
-                readers.setdefault(section, reader)
-        return readers
+    # -- decisions ---------------------------------------------------------------------------------------------
 
     def decide(self, hook: str, **question: Any) -> Decision:
-        """Ask a decision hook: the first answer that is not None, each implementation within the time limit."""
+        """Ask a decision hook: the first answer that is not None, each implementation within the time limit.
+
+        Args:
+            hook: One of :data:`~haulier.hooks.spec.DECISIONS`.
+            **question: All arguments of the hook's specification.
+        """
         if hook not in DECISIONS:
-            raise AssertionError(hook)
-        for name, implementation in self.implementations(hook):
-            answer = self._within_time(name, hook, implementation, question)
-            if answer.undecided is not None or answer.value is not None:
-                return answer
-        return Decision()
-
-    def _registrations(self, hook: str) -> Iterator[tuple[str, Any]]:
-        for name, implementation in reversed(list(self.implementations(hook))):
-            try:
-                found = implementation()
-            except Exception as error:  # noqa: BLE001  a plugin may raise anything
-                self._note(name, f"{hook} raised {error!r}")
-            else:
-                yield name, found
-
-    def _note(self, name: str, error: str) -> None:
-        log.warning("plugin %s: %s", name, error)
-        with self._lock:
-            record = self._records.get(name)
-            if record is not None:
-                self._records[name] = replace(record, error=error)
-        if self._strict:
-            raise PluginError(error, where=name)
-
-    def _all_types(self) -> dict[str, tuple[str, type[Any]]]:
-        self.load()
-        with self._lock:
-            if self._types is None:
-                self._types = {}
-                for owner, found in self._registrations("register_backends"):
-                    for backend_class in found:
-                        self._add_type(owner, backend_class, self._types)
-            return self._types
-
-    def _add_type(self, owner: str, found: type[Any], types: dict[str, tuple[str, type[Any]]]) -> None:
-        name = getattr(found, "type", None)
-        if not isinstance(name, str) or not name:
-            self._note(owner, f"the backend class {found!r} names no type")
-        elif getattr(found, "api_level", API_LEVEL) != API_LEVEL:
-            self._note(owner, f"the backend type {name!r} was written for contract level {found.api_level}")
-        elif name in types:
-            self._note(owner, f"the backend type {name!r} is taken by the plugin {types[name][0]}")
-        else:
-            types[name] = (owner, found)
-
-    def _within_time(
-        self, name: str, hook: str, implementation: Callable[..., Any], question: Mapping[str, Any]
-    ) -> Decision:
-        if name in self._hanging:
-            return Decision(undecided=f"{name} still hangs in an earlier call")
-        answers: queue.SimpleQueue[Decision] = queue.SimpleQueue()
-
-        def ask() -> None:
-            try:
-                answers.put(Decision(implementation(**question)))
-            except Exception as error:  # noqa: BLE001  a plugin may raise anything
-                answers.put(Decision(undecided=f"{name} raised {error!r} in {hook}"))
-            finally:
-                self._hanging.discard(name)
-
-        threading.Thread(target=ask, name=f"haulier-decision-{name}", daemon=True).start()
-        try:
-            return answers.get(timeout=self._decision_seconds)
-        except queue.Empty:
-            self._hanging.add(name)
-            return Decision(undecided=f"{name} did not answer {hook} within {self._decision_seconds:g} s")
-
-
-def _name_of(plugin: object) -> str:
-    return getattr(plugin, "__name__", None) or type(plugin).__name__
-
-
-def _unknown_hook(name: str) -> str:
-    known = [hook for hook in vars(HookSpecs) if not hook.startswith("_")]
-    near = difflib.get_close_matches(name, known, 1)
-    return f"there is no hook {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-
-
-def _by_name(implementation: Any) -> Callable[..., Any]:
-    def call(**arguments: Any) -> Any:
-        return implementation.function(*(arguments[name] for name in implementation.argnames))
-
-    return call
+            raise ValueError(f"{hook!r} is no decision hook: those are {', '.join(DECISIONS)}")
+        return self._decider.ask(self.implementations(hook), question)

@@ -239,10 +239,9 @@ def _findings(connection: apsw.Connection) -> list[str]:
     findings = [] if found == ["ok"] else found
     orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
     findings += [f"a row of {table} belongs to no {parent}" for table, _, parent, _ in orphans]
-    counted = dict(connection.execute("SELECT state, count(*) FROM task GROUP BY state").fetchall())
-    kept = dict(connection.execute("SELECT state, tasks FROM counter").fetchall())
-    states = sorted(counted.keys() | kept.keys())
-    wrong = [state for state in states if counted.get(state, 0) != kept.get(state, 0)]
+    counted = set(connection.execute("SELECT state, count(*) FROM task GROUP BY state"))
+    kept = set(connection.execute("SELECT state, tasks FROM counter WHERE tasks <> 0"))
+    wrong = sorted({str(state) for state, _ in counted ^ kept})
     findings += [f"the counter of {state} tasks is wrong" for state in wrong]
     return findings
 

@@ -75,6 +75,9 @@ class Upkeep:
             self._every("owners", self.OWNERS_SECONDS, self.bury_the_dead)
             self.probe()
             self.scan()
+            if self.workers.sources_to_go.is_set():
+                self.workers.sources_to_go.clear()
+                self._due.pop("disposal", None)
             self._every("disposal", self.DISPOSAL_SECONDS, self.disposer.step)
         except JournalError as error:
             self.note_journal_error(error)

@@ -84,6 +84,9 @@ class Workers:
         commit_timeout: See ``upload.commit_timeout``.
         delete_proof: Least proof before a source is removed; None for the strongest the backend offers.
         tell: Gets progress events. Must not block.
+
+    Attributes:
+        sources_to_go: Set when a completed task leaves a source to be removed.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class Workers:
         self.tell = tell
         self._flying: dict[str, _Flight] = {}
         self._lock = threading.Lock()
+        self.sources_to_go = threading.Event()
         self._stopping = False
         self._stranded: list[tuple[Lease, str]] = []
 
@@ -164,7 +168,10 @@ class Workers:
     def _conclude(self, lease: Lease, backend: Backend, context: RunContext, verdict: Proven | Failed) -> None:
         row = lease.row
         if isinstance(verdict, Proven):
-            self.ledger.complete(lease, verdict.entries, backend.type, self._disposal(lease, backend, verdict.entries))
+            disposal = self._disposal(lease, backend, verdict.entries)
+            self.ledger.complete(lease, verdict.entries, backend.type, disposal)
+            if disposal is Disposal.PENDING:
+                self.sources_to_go.set()
             return
         if isinstance(verdict.error, CancelledError) and context.reason in {"stop", "pause"}:
             self.ledger.release(lease, "pause" if context.reason == "pause" else "")

@@ -21,8 +21,8 @@ def anonymous(method, url, **headers):
 
 
 @pytest.mark.parametrize("path", ["", "/api"])
-def test_health_needs_no_token(wire, path):
-    answer = anonymous("GET", wire.base.removesuffix("/api") + path + "/health")
+def test_health_needs_no_token(shared, path):
+    answer = anonymous("GET", shared.base.removesuffix("/api") + path + "/health")
     assert answer.status_code == 200
     assert answer.json() == {
         "status": "ok",
@@ -39,25 +39,25 @@ def test_health_needs_no_token(wire, path):
     "authorization", [None, "", "Bearer", "Bearer wrong", "Basic {}", "{}", "Bearer {}x", "Bearer é"]
 )
 @pytest.mark.parametrize("path", ["/recordings", "/uploads/create-session", "/nothing", "/health/"])
-def test_all_else_needs_one(wire, token, path, authorization):
+def test_all_else_needs_one(shared, token, path, authorization):
     headers = {} if authorization is None else {"Authorization": authorization.format(token).encode()}
-    answer = anonymous("GET", wire.base + path, **headers)
+    answer = anonymous("GET", shared.base + path, **headers)
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert token not in answer.text
 
 
-def test_the_scheme_is_read_without_case(wire, token):
-    assert anonymous("GET", wire.base + "/recordings", Authorization=f"bearer {token}").status_code == 200
+def test_the_scheme_is_read_without_case(shared, token):
+    assert anonymous("GET", shared.base + "/recordings", Authorization=f"bearer {token}").status_code == 200
 
 
-def test_every_path_is_answered_at_the_root_as_well(wire, new_wire):
-    root = new_wire(wire.base.removesuffix("/api"), "")
+def test_every_path_is_answered_at_the_root_as_well(shared, new_wire):
+    root = new_wire(shared.base.removesuffix("/api"), "")
     session = root.open(3)
     assert session["video_upload_url"].startswith(root.base + "/uploads/")
     root.patch(session["resumable"]["video_url"], b"abc", 0, complete=True)
-    assert root.finalize(session).json() == wire.finalize(session).json()
+    assert root.finalize(session).json() == shared.finalize(session).json()
 
 
 @pytest.mark.parametrize("prefix", ["", "/", "/store/v1/"])
@@ -68,10 +68,8 @@ def test_another_prefix(start, prefix):
     assert anonymous("GET", base + "/other/health").status_code == 401
 
 
-@pytest.mark.parametrize("prefix", ["api", "/a b", "/uploads", "/recordings/x", "/../x/", "//", "/a//b"])
+@pytest.mark.parametrize("prefix", ["api", "/a b", "/uploads", "/recordings/x", "/../x", "/a//b", "/a\n"])
 def test_a_prefix_that_cannot_be_served_is_refused(tmp_path, prefix):
-    if prefix in {"//", "/../x/"}:
-        prefix = prefix + "\n"
     with pytest.raises(ServerSetupError, match="prefix"):
         ServerSettings(tmp_path, Tokens(["t"]), prefix)
 
@@ -82,17 +80,17 @@ def test_a_limit_that_makes_no_sense_is_refused(tmp_path, limit):
         ServerSettings(tmp_path, Tokens(["t"]), **{limit: 0})
 
 
-def test_unknown_paths_and_methods_are_problems(wire):
-    assert wire("GET", "/nothing").json()["status"] == 404
-    assert wire("GET", "/recordings/").status_code == 404
-    answer = wire("PUT", "/recordings/x")
+def test_unknown_paths_and_methods_are_problems(shared):
+    assert shared("GET", "/nothing").json()["status"] == 404
+    assert shared("GET", "/recordings/").status_code == 404
+    answer = shared("PUT", "/recordings/x")
     assert (answer.status_code, answer.headers["Content-Type"]) == (405, "application/problem+json")
     assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "DELETE"}
 
 
 @pytest.mark.parametrize("host", ["", "a b", 'x"y', "a/b"])
-def test_a_host_that_is_none_is_refused(wire, token, host):
-    connection = http.client.HTTPConnection(wire.base.split("/")[2], timeout=30)
+def test_a_host_that_is_none_is_refused(shared, token, host):
+    connection = http.client.HTTPConnection(shared.base.split("/")[2], timeout=30)
     connection.putrequest("POST", "/uploads/create-session", skip_host=True)
     for name, value in {"Host": host, "Authorization": f"Bearer {token}", "Content-Length": "2"}.items():
         connection.putheader(name, value)
@@ -101,9 +99,9 @@ def test_a_host_that_is_none_is_refused(wire, token, host):
     connection.close()
 
 
-def test_addresses_follow_the_host_and_the_proxys_scheme(wire):
+def test_addresses_follow_the_host_and_the_proxys_scheme(shared):
     headers = {"Host": "storage.example:8443", "X-Forwarded-Proto": "https"}
-    session = wire("POST", "/uploads/create-session", json={"session_id": "a"}, headers=headers).json()
+    session = shared("POST", "/uploads/create-session", json={"session_id": "a"}, headers=headers).json()
     assert session["video_upload_url"].startswith("https://storage.example:8443/api/uploads/")
 
 
@@ -149,8 +147,8 @@ def document():
     return json.loads(files("haulier_wats.server").joinpath("openapi.json").read_text("utf-8"))
 
 
-def test_the_document_is_served_without_a_token(wire, document):
-    answer = anonymous("GET", wire.base + "/openapi.json")
+def test_the_document_is_served_without_a_token(shared, document):
+    answer = anonymous("GET", shared.base + "/openapi.json")
     assert (answer.status_code, answer.json()) == (200, document)
 
 

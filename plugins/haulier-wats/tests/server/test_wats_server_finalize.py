@@ -44,13 +44,13 @@ def test_the_answer_tells_what_is_stored(wire):
     }
 
 
-def test_repeated_it_answers_the_same(wire):
-    session = uploaded(wire)
-    first = wire.finalize(session)
-    assert wire.finalize(session).json() == first.json()
-    assert wire.finalize(session, video={"size": 10}).json() == first.json()
-    assert wire.finalize(session, video={"size": 11}).status_code == 422
-    assert wire("GET", "/recordings").json()["total"] == 1
+def test_repeated_it_answers_the_same(shared):
+    session = uploaded(shared, session_id="once")
+    first = shared.finalize(session)
+    assert shared.finalize(session).json() == first.json()
+    assert shared.finalize(session, video={"size": 10}).json() == first.json()
+    assert shared.finalize(session, video={"size": 11}).status_code == 422
+    assert shared("GET", f"/recordings?sha256={first.json()['sha256']}&session_id=once").json()["total"] == 1
 
 
 def test_two_at_once_store_one_recording(wire, data_dir, files_in):
@@ -86,28 +86,28 @@ def test_an_item_with_other_content_is_a_conflict(wire, data_dir, files_in):
     ("claim", "member"),
     [({"size": 9}, "size"), ({"sha256": "0" * 64}, "sha256"), ({"size": 10, "sha256": "a" * 64}, "sha256")],
 )
-def test_what_differs_is_named_and_the_session_stays_open(wire, claim, member):
-    session = uploaded(wire)
-    answer = wire.finalize(session, video=claim)
+def test_what_differs_is_named_and_the_session_stays_open(shared, claim, member):
+    session = uploaded(shared)
+    answer = shared.finalize(session, video=claim)
     assert answer.status_code == 422
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert [(each["file"], each["member"]) for each in answer.json()["differences"]] == [("video", member)]
     assert f"{member} of the video file" in answer.json()["detail"]
-    assert wire.status(session)["status"] == "open"
-    assert wire.finalize(session, video={"size": 10, "sha256": sha256(b"0123456789")}).status_code == 200
+    assert shared.status(session)["status"] == "open"
+    assert shared.finalize(session, video={"size": 10, "sha256": sha256(b"0123456789")}).status_code == 200
 
 
-def test_what_is_not_complete_is_named(wire):
-    session = wire.open(10, 2)
-    wire.patch(session["resumable"]["video_url"], b"0123456789", 0)
-    answer = wire.finalize(session)
+def test_what_is_not_complete_is_named(shared):
+    session = shared.open(10, 2)
+    shared.patch(session["resumable"]["video_url"], b"0123456789", 0)
+    answer = shared.finalize(session)
     assert (answer.status_code, answer.json()["missing"]) == (409, ["video", "metadata"])
-    wire.patch(session["resumable"]["video_url"], b"", 10, complete=True)
-    assert wire.finalize(session).json()["missing"] == ["metadata"]
+    shared.patch(session["resumable"]["video_url"], b"", 10, complete=True)
+    assert shared.finalize(session).json()["missing"] == ["metadata"]
 
 
-def test_a_claim_about_a_file_that_never_came_is_refused(wire):
-    assert wire.finalize(uploaded(wire), metadata={"size": 2}).json()["missing"] == ["metadata"]
+def test_a_claim_about_a_file_that_never_came_is_refused(shared):
+    assert shared.finalize(uploaded(shared), metadata={"size": 2}).json()["missing"] == ["metadata"]
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_a_claim_about_a_file_that_never_came_is_refused(wire):
         b'{"files": {"video": {"size": "1"}}}',
     ],
 )
-def test_a_body_that_makes_no_sense_is_refused(wire, body):
-    session = uploaded(wire)
-    assert wire("POST", f"/uploads/{session['session_id']}/finalize", data=body).status_code == 422
+def test_a_body_that_makes_no_sense_is_refused(shared, body):
+    session = uploaded(shared)
+    assert shared("POST", f"/uploads/{session['session_id']}/finalize", data=body).status_code == 422
 
 
 def test_content_is_read_again_after_a_restart(start, data_dir):

@@ -18,18 +18,18 @@ MIB = 1 << 20
     [b"", b"{", b"\xff", b'{"session_id": NaN}', b"[" * 100_000, b'{"n": ' + b"9" * 5000 + b"}", b"[" * 65 + b"]" * 65],
 )
 @pytest.mark.parametrize("path", ["/uploads/create-session", "/uploads/{}/finalize"])
-def test_what_is_no_json_is_refused(wire, path, body):
+def test_what_is_no_json_is_refused(shared, path, body):
     if not body and "finalize" in path:
         body = b"nothing"
-    answer = wire("POST", path.format(wire.open(1)["session_id"]), data=body)
+    answer = shared("POST", path.format(shared.open(1)["session_id"]), data=body)
     assert answer.status_code in {400, 422}
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_json_body_holds_one_mebibyte(wire, chunked):
+def test_a_json_body_holds_one_mebibyte(shared, chunked):
     body = b'{"session_id": "a", "metadata": {"x": "' + b"y" * MIB + b'"}}'
-    answer = wire("POST", "/uploads/create-session", data=iter([body]) if chunked else body)
+    answer = shared("POST", "/uploads/create-session", data=iter([body]) if chunked else body)
     assert answer.status_code == 413
 
 

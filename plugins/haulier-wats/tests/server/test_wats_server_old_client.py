@@ -57,24 +57,24 @@ def test_old_client_uploads_a_recording(wire, data_dir, files_in):
     assert files_in(data_dir) == []
 
 
-def test_one_address_takes_either_file_and_tells_them_apart_by_name(wire):
-    session = new_session(wire)
+def test_one_address_takes_either_file_and_tells_them_apart_by_name(shared):
+    session = new_session(shared)
     url = f"/uploads/{session['session_id']}/file"
-    wire.send_file(url, METADATA, "rdp_123_metadata.JSON")
-    wire.send_file(url, VIDEO, "rdp_123.mp4")
-    stored = wire.finalize(session).json()
+    shared.send_file(url, METADATA, "rdp_123_metadata.JSON")
+    shared.send_file(url, VIDEO, "rdp_123.mp4")
+    stored = shared.finalize(session).json()
     assert (stored["video"]["name"], stored["metadata"]["name"]) == ("rdp_123.mp4", "rdp_123_metadata.JSON")
 
 
 @pytest.mark.parametrize("way", ["query", "field"])
-def test_the_kind_that_is_told_counts_more_than_the_name(wire, way):
-    session = new_session(wire)
+def test_the_kind_that_is_told_counts_more_than_the_name(shared, way):
+    session = new_session(shared)
     url = f"/uploads/{session['session_id']}/file"
     if way == "query":
-        wire.send_file(url + "?kind=video", VIDEO, "odd.json")
+        shared.send_file(url + "?kind=video", VIDEO, "odd.json")
     else:
-        wire.send_file(url, VIDEO, "odd.json", kind="video")
-    assert wire.status(session)["files"] == {"video": {"offset": len(VIDEO), "size": len(VIDEO), "complete": True}}
+        shared.send_file(url, VIDEO, "odd.json", kind="video")
+    assert shared.status(session)["files"] == {"video": {"offset": len(VIDEO), "size": len(VIDEO), "complete": True}}
 
 
 def test_a_file_sent_again_replaces_the_first(wire, data_dir, files_in):
@@ -136,26 +136,26 @@ def test_a_form_that_breaks_off_leaves_nothing(wire, data_dir, files_in, until):
         ({"data": b""}, 415, "multipart/form-data"),
     ],
 )
-def test_what_is_no_form_with_a_file_is_refused(wire, data_dir, files_in, options, status, words):
-    session = new_session(wire)
-    answer = wire("POST", f"/uploads/{session['session_id']}/file", **options)
+def test_what_is_no_form_with_a_file_is_refused(shared, options, status, words):
+    session = new_session(shared)
+    answer = shared("POST", f"/uploads/{session['session_id']}/file", **options)
     assert answer.status_code == status
     assert words in answer.json()["detail"]
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert files_in(data_dir) == []
+    assert not shared.status(session)["files"]["video"]["complete"]
 
 
-def test_a_video_shorter_than_declared_is_not_stored(wire):
-    session = new_session(wire, file_size=5_000_000)
-    wire.send_file(session["video_upload_url"], b"x" * 1_000_000)
-    answer = wire.finalize(session)
+def test_a_video_shorter_than_declared_is_not_stored(shared):
+    session = new_session(shared, file_size=5_000_000)
+    shared.send_file(session["video_upload_url"], b"x" * 1_000_000)
+    answer = shared.finalize(session)
     assert answer.status_code == 422
     assert answer.json()["differences"] == [
         {"file": "video", "member": "size", "declared": 5_000_000, "held": 1_000_000}
     ]
-    assert wire.status(session)["status"] == "open"
-    wire.send_file(session["video_upload_url"], b"x" * 5_000_000)
-    assert wire.finalize(session).status_code == 200
+    assert shared.status(session)["status"] == "open"
+    shared.send_file(session["video_upload_url"], b"x" * 5_000_000)
+    assert shared.finalize(session).status_code == 200
 
 
 def test_without_a_video_nothing_is_stored(wire):
@@ -166,22 +166,22 @@ def test_without_a_video_nothing_is_stored(wire):
     assert wire("GET", "/recordings").json()["total"] == 0
 
 
-def test_a_video_alone_is_a_recording(wire):
-    session = new_session(wire, file_size=None)
-    wire.send_file(session["video_upload_url"], b"")
-    answer = wire.finalize(session)
+def test_a_video_alone_is_a_recording(shared):
+    session = new_session(shared, file_size=None)
+    shared.send_file(session["video_upload_url"], b"")
+    answer = shared.finalize(session)
     assert (answer.status_code, answer.json()["metadata"], answer.json()["size"]) == (200, None, 0)
 
 
-def test_an_old_session_has_no_upload_resources(wire):
-    session = new_session(wire)
-    assert wire.head(f"/uploads/{session['session_id']}/resources/video").status_code == 404
+def test_an_old_session_has_no_upload_resources(shared):
+    session = new_session(shared)
+    assert shared.head(f"/uploads/{session['session_id']}/resources/video").status_code == 404
 
 
-def test_files_are_refused_after_the_end(wire):
-    session = new_session(wire)
-    wire.send_file(session["video_upload_url"], VIDEO)
-    wire.finalize(session)
-    assert wire.send_file(session["video_upload_url"], VIDEO).status_code == 409
-    assert wire.send_file("/uploads/unknown/file", VIDEO).status_code == 404
-    assert wire.send_file(f"/uploads/{session['session_id']}/files/sound", VIDEO).status_code == 404
+def test_files_are_refused_after_the_end(shared):
+    session = new_session(shared)
+    shared.send_file(session["video_upload_url"], VIDEO)
+    shared.finalize(session)
+    assert shared.send_file(session["video_upload_url"], VIDEO).status_code == 409
+    assert shared.send_file("/uploads/unknown/file", VIDEO).status_code == 404
+    assert shared.send_file(f"/uploads/{session['session_id']}/files/sound", VIDEO).status_code == 404

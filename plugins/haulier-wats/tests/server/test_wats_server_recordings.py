@@ -34,7 +34,7 @@ def test_newest_come_first(wire, stored):
 def test_pages_hold_each_recording_once(wire, stored):
     pages = [wire("GET", f"/recordings?limit=2&offset={offset}") for offset in (0, 2, 4, 6)]
     assert [len(ids(page)) for page in pages] == [2, 2, 1, 0]
-    assert sum((ids(page) for page in pages), []) == stored
+    assert [file_id for page in pages for file_id in ids(page)] == stored
     assert {page.json()["total"] for page in pages} == {5}
 
 
@@ -52,8 +52,8 @@ def test_pages_hold_each_recording_once(wire, stored):
         "offset=9999999999999999",
     ],
 )
-def test_bounds_are_told(wire, query):
-    answer = wire("GET", f"/recordings?{query}")
+def test_bounds_are_told(shared, query):
+    answer = shared("GET", f"/recordings?{query}")
     assert answer.status_code == 400
     assert query.split("=", 1)[0] in answer.json()["detail"]
 
@@ -86,26 +86,26 @@ def test_an_entry_tells_all_about_a_recording(wire):
     assert wire("GET", f"/recordings/{stored['file_id']}").json() == entry
 
 
-def test_content_comes_whole_and_in_ranges(wire):
+def test_content_comes_whole_and_in_ranges(shared):
     content = bytes(range(256)) * 10_000
-    url = f"/recordings/{wire.store(content)['file_id']}/content"
-    whole = wire("GET", url)
+    url = f"/recordings/{shared.store(content)['file_id']}/content"
+    whole = shared("GET", url)
     assert whole.content == content
     assert whole.headers["Content-Disposition"].startswith("attachment; ")
-    part = wire("GET", url, headers={"Range": "bytes=1000000-1000009"})
+    part = shared("GET", url, headers={"Range": "bytes=1000000-1000009"})
     assert (part.status_code, part.content) == (206, content[1_000_000:1_000_010])
-    assert wire("GET", url, headers={"Range": "bytes=9999999-"}).status_code == 416
-    assert wire("HEAD", url).headers["Content-Length"] == str(len(content))
+    assert shared("GET", url, headers={"Range": "bytes=9999999-"}).status_code == 416
+    assert shared("HEAD", url).headers["Content-Length"] == str(len(content))
 
 
 @pytest.mark.parametrize(
     ("declared", "served"), [("video/mp4", "video/mp4"), ("text/html\r\nX: y", "application/octet-stream")]
 )
-def test_a_declared_type_is_served_if_it_is_one(wire, declared, served):
+def test_a_declared_type_is_served_if_it_is_one(shared, declared, served):
     files = {"video": {"name": "Aufnahme “1”.mp4", "size": 1, "content_type": declared}}
-    session = wire.create(files=files).json()
-    wire.patch(session["resumable"]["video_url"], b"v", 0, complete=True)
-    answer = wire("GET", f"/recordings/{wire.finalize(session).json()['file_id']}/content")
+    session = shared.create(files=files).json()
+    shared.patch(session["resumable"]["video_url"], b"v", 0, complete=True)
+    answer = shared("GET", f"/recordings/{shared.finalize(session).json()['file_id']}/content")
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, served)
 
 

@@ -23,10 +23,10 @@ def test_the_same_key_gives_the_same_session_to_all_who_ask_at_once(wire):
     assert len(ids) == 1
 
 
-def test_the_order_of_members_does_not_make_another_payload(wire):
+def test_the_order_of_members_does_not_make_another_payload(shared):
     headers = {"Idempotency-Key": '"k"', "Content-Type": "application/json"}
     bodies = ['{"session_id": "a", "item_id": "b"}', '{ "item_id":"b", "session_id":"a" }']
-    answers = [wire("POST", "/uploads/create-session", data=body, headers=headers).json() for body in bodies]
+    answers = [shared("POST", "/uploads/create-session", data=body, headers=headers).json() for body in bodies]
     assert answers[0]["session_id"] == answers[1]["session_id"]
 
 
@@ -60,8 +60,8 @@ def test_a_key_is_free_again_when_its_session_is_over(wire, clock, end):
 
 
 @pytest.mark.parametrize("key", ["bare", '"', '""', '"a\\b"', f'"{"k" * 256}"', "'single'"])
-def test_a_malformed_key_is_refused(wire, key):
-    answer = wire("POST", "/uploads/create-session", json={"session_id": "a"}, headers={"Idempotency-Key": key})
+def test_a_malformed_key_is_refused(shared, key):
+    answer = shared("POST", "/uploads/create-session", json={"session_id": "a"}, headers={"Idempotency-Key": key})
     assert (answer.status_code, "double quotes" in answer.json()["detail"]) == (400, True)
 
 
@@ -212,13 +212,13 @@ def test_ended_sessions_are_forgotten_in_the_end(wire, clock):
         {"session_id": "a", "file_size": 2, "files": {"video": {"name": "v", "size": 1}}},
     ],
 )
-def test_a_request_that_makes_no_sense_is_told_why(wire, body):
-    answer = wire("POST", "/uploads/create-session", data=json.dumps(body))
+def test_a_request_that_makes_no_sense_is_told_why(shared, body):
+    answer = shared("POST", "/uploads/create-session", data=json.dumps(body))
     assert answer.status_code == 422
     assert set(answer.json()) == {"type", "title", "status", "detail"}
 
 
-def test_whatever_json_connection_info_holds_comes_back(wire):
+def test_whatever_json_connection_info_holds_comes_back(shared):
     info = {"name": "\ud800 half a pair", "n": 10**400, "deep": [[[{"a": None}]]], "é": "\u0000"}
-    stored = wire.store(connection_info=info)
-    assert wire("GET", f"/recordings/{stored['file_id']}").json()["connection_info"] == info
+    stored = shared.store(connection_info=info)
+    assert shared("GET", f"/recordings/{stored['file_id']}").json()["connection_info"] == info

@@ -90,6 +90,8 @@ def _run(session: Session, uploading: Uploading, signals: StopSignals) -> ExitCo
 
     uploading.on_event(count)
     watched = session.manager.config.watch.paths if session.auto_upload else ()
+    if watched and not session.manager.config.upload.backend:
+        session.output.warn("watched folders are not taken in: several backends, and none chosen by upload.backend")
     for path in watched:
         session.output.say(f"watching {path}")
     session.output.say("uploading; Ctrl-C stops, and what is not done goes on next time")

@@ -24,7 +24,7 @@ MAX_APPEND_SIZE = 64 << 20
 SESSION_TTL = 24 * 60 * 60.0
 """Seconds that an upload session lives after its last acknowledged byte."""
 
-_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+_PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _OWN_SEGMENTS = frozenset({"health", "openapi.json", "uploads", "recordings"})
 _LARGEST_INTEGER = 999_999_999_999_999  # of a structured field, RFC 8941 section 3.3.1
 
@@ -67,7 +67,8 @@ class ServerSettings:
         if path and (not _PREFIX.fullmatch(path) or path.split("/")[1] in _OWN_SEGMENTS):
             raise ServerSetupError(
                 f"the prefix {self.prefix!r} cannot be served: give a path such as /api that begins with a slash, "
-                f"holds letters, digits and ._~- and does not begin with one of {', '.join(sorted(_OWN_SEGMENTS))}"
+                "holds letters, digits and ._~- (no dot after a slash) and does not begin with "
+                f"one of {', '.join(sorted(_OWN_SEGMENTS))}"
             )
         for name in ("max_file_size", "max_append_size"):
             if not 0 < getattr(self, name) <= _LARGEST_INTEGER:
