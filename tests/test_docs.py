@@ -272,11 +272,11 @@ def test_every_test_that_the_guarantees_name_exists(path, name):
     assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
-def test_every_guarantee_names_a_test():
+def test_every_guarantee_names_a_test_or_says_that_there_is_none():
     page = read(DOCS / "explanation" / "guarantees.md")
     promises = [cells for cells in rows(page) if re.fullmatch(r"\d+", cells[0].strip("| "))]
     assert [int(cells[0].strip("| ")) for cells in promises] == list(range(1, 11))
-    assert all("::test_" in cells[-1] for cells in promises)
+    assert all("::test_" in cells[-1] or "not shown by a test yet" in cells[-1] for cells in promises)
 
 
 def _anchors(path):

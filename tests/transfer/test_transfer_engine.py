@@ -173,6 +173,6 @@ def test_a_worker_that_lost_its_lease_writes_nothing(tmp_path, journal):
     rig.ledger.release_owner("rig")
     (newer,) = rig.ledger.claim(["main"])
     with pytest.raises(LeaseLostError):
-        rig.ledger.intend_commit(lease)
-    rig.ledger.intend_commit(newer)
+        rig.ledger.intend_commit(lease, {})
+    rig.ledger.intend_commit(newer, {})
     assert rig.row(task).epoch == 2

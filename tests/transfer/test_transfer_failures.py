@@ -305,3 +305,24 @@ def test_a_file_that_comes_back_is_taken_up_by_the_next_scan(tmp_path, journal):
     assert rig.submit(path) == task
     rig.work_on(60)
     assert rig.row(task).state is TaskState.COMPLETED
+
+
+@pytest.mark.parametrize("fate", ["changed", "gone"])
+def test_invariant_7_a_commit_that_arrived_stands_whatever_became_of_the_source_since(tmp_path, journal, fate):
+    backend = destination()
+    rig = UploadRig(journal, backend)
+    (task,) = submit_many(rig, tmp_path, 1)
+    path = tmp_path / "session-000.mp4"
+    before = hashlib.sha256(path.read_bytes()).hexdigest()
+    backend.store.faults.add("commit", after=NetworkError("silence"))
+    backend.store.faults.add("settle", before=NetworkError("refused", reached=False))
+    rig.work()
+    assert rig.row(task).committing
+    if fate == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(b"new content")
+    rig.work_on(60)
+    assert rig.row(task).state is TaskState.COMPLETED
+    assert rig.receipt(task).sha256 == before
+    assert requests(backend, "commit") == 1

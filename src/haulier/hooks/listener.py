@@ -117,7 +117,7 @@ class Listener:
         self._busy_since = self._clock.monotonic()
         try:
             self._call(event)
-        except BaseException as error:  # noqa: BLE001  SystemExit would end the thread without a word
+        except BaseException as error:  # SystemExit would end the thread without a word
             self._errors += 1
             self._last_error = described(error)
             if event.kind not in self._logged:

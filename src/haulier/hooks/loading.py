@@ -46,7 +46,7 @@ class PluginHost:
     """The plugins of one manager, loaded when first needed. Thread-safe.
 
     Every method loads first, so any of them raises :class:`~haulier.errors.PluginError` when ``strict`` is set and a
-    plugin failed; :meth:`records` alone does not, because it is where one looks then.
+    plugin failed; :meth:`records` does not, because it is where one looks then.
 
     Args:
         plugins: Modules or objects with hook implementations.
@@ -168,7 +168,7 @@ class PluginHost:
         except BaseException as error:  # noqa: BLE001  even SystemExit at import must cost only this plugin
             self._refuse(record, f"importing it failed: {described(error)}", error)
             return
-        if record.source == ENTRY_POINT and any(plugin is known for known in self._manager.get_plugins()):
+        if record.source == ENTRY_POINT and any(plugin is known for _, known in self._manager.list_name_plugin()):
             log.debug("the installed plugin %s was passed in as well", record.name)
             return
         try:
@@ -220,8 +220,12 @@ class PluginHost:
     # -- registration hooks ------------------------------------------------------------------------------------
 
     def implementations(self, hook: str) -> list[Implementation]:
-        """The implementations of a hook in pluggy's order of calling: last registered first."""
-        self.load()
+        """The implementations of a hook in pluggy's order of calling: last registered first.
+
+        Once everything is loaded this neither raises nor waits for a lock.
+        """
+        if not self._loaded:
+            self.load()
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
         return [self._implementation(found, hook) for found in reversed(caller.get_hookimpls())]
 
@@ -253,6 +257,7 @@ class PluginHost:
     def commands(self) -> list[click.Command]:
         """Commands that plugins add. One that fails is recorded and left out; so is one whose name is taken."""
         with self._lock:
+            self.load()
             commands: dict[str, tuple[str, click.Command]] = {}
             for plugin, found in self._registrations("register_commands", commands_from):
                 for command in found:
@@ -264,6 +269,7 @@ class PluginHost:
     def config_readers(self) -> dict[str, Any]:
         """Readers of other programs' configurations, by the section that marks them, in order of registration."""
         with self._lock:
+            self.load()
             readers: dict[str, tuple[str, Any]] = {}
             for plugin, found in self._registrations("register_config_readers", readers_from):
                 for section, reader in found.items():
@@ -277,6 +283,7 @@ class PluginHost:
     def backend_types(self) -> Mapping[str, type[Any]]:
         """Subclasses of ``Backend`` and ``PutBackend`` by backend type."""
         with self._lock:
+            self.load()
             for plugin, classes in list(self._registrations("register_backends", tuple)):
                 if plugin in self._typed:
                     continue
@@ -361,4 +368,5 @@ class PluginHost:
         """
         if hook not in DECISIONS:
             raise ValueError(f"{hook!r} is no decision hook: those are {', '.join(DECISIONS)}")
+        self.load()
         return self._decider.ask(self.implementations(hook), question)

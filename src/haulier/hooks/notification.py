@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import logging
 import threading
 from typing import TYPE_CHECKING
 
-from haulier.errors import InputError, PluginError
+from haulier.errors import InputError
 from haulier.hooks.event_queue import MOST_WAITING, EventQueue
 from haulier.hooks.listener import Listener, ListenerStats
 from haulier.hooks.spec import EVENT_HOOKS
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from haulier.hooks.records import Implementation
 
 __all__ = ["EventQueue", "ListenerStats", "Notifier"]
-
-log = logging.getLogger("haulier.hooks")
 
 HANG_SECONDS = 60.0
 
@@ -61,25 +58,27 @@ class Notifier:
         Raises:
             PluginError: The plugins are strict, and one failed.
         """
-        host = self._host
-        if host is None:
+        if self._host is not None:
+            self._host.load()
+            with self._lock:
+                self._follow(self._host)
+
+    def _follow(self, host: PluginHost) -> None:
+        """Takes no lock of the host: events are published while it may be importing something slow."""
+        if host.revision == self._revision:
             return
-        host.load()
-        with self._lock:
-            if host.revision == self._revision:
-                return
-            self._revision = host.revision
-            found: dict[str, dict[str, Implementation]] = {}
-            for kind in EVENT_HOOKS:
-                for implementation in host.implementations(kind):
-                    found.setdefault(implementation.plugin, {})[kind] = implementation
-            for plugin, (hooks, listener) in list(self._plugins.items()):
-                if found.get(plugin) != hooks:
-                    listener.close(drop=True)
-                    del self._plugins[plugin]
-            for plugin, hooks in found.items():
-                if plugin not in self._plugins:
-                    self._plugins[plugin] = hooks, self._listener(plugin, _dispatch(hooks), frozenset(hooks))
+        self._revision = host.revision
+        found: dict[str, dict[str, Implementation]] = {}
+        for kind in EVENT_HOOKS:
+            for implementation in host.implementations(kind):
+                found.setdefault(implementation.plugin, {})[kind] = implementation
+        for plugin, (hooks, listener) in list(self._plugins.items()):
+            if found.get(plugin) != hooks:
+                listener.close(drop=True)
+                del self._plugins[plugin]
+        for plugin, hooks in found.items():
+            if plugin not in self._plugins:
+                self._plugins[plugin] = hooks, self._listener(plugin, _dispatch(hooks), frozenset(hooks))
 
     def _listener(self, name: str, call: Callable[[Event], object], kinds: frozenset[str]) -> Listener:
         listener = Listener(
@@ -101,7 +100,7 @@ class Notifier:
             kinds: Kinds of events it wants; all when None.
 
         Returns:
-            What ends it: no call begins after that one returned.
+            What ends it: nothing is told after that but the event that is being told just then.
 
         Raises:
             InputError: There is no such kind.
@@ -137,7 +136,8 @@ class Notifier:
         with self._lock:
             if self._closed:
                 return
-            self._follow_plugins()
+            if self._host is not None:
+                self._follow(self._host)
             self._queues = [queue for queue in self._queues if not queue.closed]
             for listener in self._listeners():
                 listener.check_hanging()
@@ -146,14 +146,6 @@ class Notifier:
             for queue in self._queues:
                 for event in told:
                     queue.put(event)
-
-    def _follow_plugins(self) -> None:
-        if self._host is None or self._host.revision == self._revision:
-            return
-        try:
-            self.refresh()
-        except PluginError as error:  # strict: whoever asked for plugins is told
-            log.warning("event hooks stay as they are: %s", error)
 
     def _listeners(self) -> list[Listener]:
         return [*(listener for _, listener in self._plugins.values()), *self._subscribed]
@@ -165,7 +157,7 @@ class Notifier:
         return [
             *(listener.stats() for listener in listeners),
             *(
-                ListenerStats(queue.name, queue.taken, 0, queue.lost, False, queue.overflowed, queue.waiting)  # noqa: FBT003
+                ListenerStats(queue.name, queue.taken, 0, queue.lost, False, queue.overflowed, queue.waiting)
                 for queue in queues
             ),
         ]

@@ -63,6 +63,8 @@ class TaskRow:
         abilities: What the session can do.
         part_size: Size of its parts; 0 without a session.
         committing: Whether a commit may have reached the destination.
+        digests: With ``committing``, the digests of what was sent, by artifact index and hashlib name: what the
+            destination holds is compared with these, whatever became of the source since.
         attempts: Charged attempts since new bytes were last acknowledged.
         suspicion: Suspensions in whose moment it was in flight; such a task goes last and alone.
         restarts: Start-overs because the source changed.
@@ -94,6 +96,7 @@ class TaskRow:
     abilities: Abilities | None = None
     part_size: int = 0
     committing: bool = False
+    digests: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     attempts: int = 0
     suspicion: int = 0
     restarts: int = 0

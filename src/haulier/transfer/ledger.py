@@ -19,7 +19,7 @@ from haulier.transfer.policy import Policy, error_record
 from haulier.transfer.states import Cause, move
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from haulier.backends.api import Abilities
     from haulier.clock import Clock
@@ -173,6 +173,7 @@ class Ledger:
                 abilities=abilities,
                 part_size=part_size,
                 committing=False,
+                digests={},
                 acknowledged=0,
             )
 
@@ -189,12 +190,12 @@ class Ledger:
 
         self.change(change, durable=False)
 
-    def intend_commit(self, lease: Lease) -> None:
-        """Check the lease and journal that a commit may reach the destination."""
+    def intend_commit(self, lease: Lease, digests: Mapping[int, Mapping[str, str]]) -> None:
+        """Check the lease and journal that a commit of these contents may reach the destination."""
 
         def change(tx: Transaction, _: list[events.Event]) -> None:
             self._owned(tx, lease)
-            tx.update_task(lease.row.id, committing=True)
+            tx.update_task(lease.row.id, committing=True, digests=dict(digests))
 
         self.change(change)
 
@@ -231,6 +232,7 @@ class Ledger:
                 attempts=row.attempts,
                 token=None,
                 committing=False,
+                digests={},
                 owner="",
                 error=None,
                 suspicion=0,

@@ -10,7 +10,7 @@ actions out with files, sockets and clocks; a test or a simulator with none::
         ...
         machine.succeeded(action, result)  # or machine.failed(action, error)
 
-The order is: look at the source; ask what became of an earlier commit, if there was one; continue the session or open
+The order is: ask what became of an earlier commit, if there was one; look at the source; continue the session or open
 one; journal its token; send what is missing; look at the source again; journal the intent to commit; commit; compare.
 """
 
@@ -101,13 +101,15 @@ class UploadMachine:
     ) -> None:
         self.row = row
         self.artifacts = tuple(artifacts)
-        self.digests: dict[int, Mapping[str, str]] = {}
+        self.digests: dict[int, Mapping[str, str]] = dict(row.digests) if row.committing else {}
         self._limits = limits
         self._preferred = preferred_part_size
         self._window = window
         self._rows = list(parts)
         self._session = _Session(token, row.abilities or Abilities(), row.part_size, continued=token is not None)
-        self._todo: deque[Action] = deque([Inspect()])
+        # What became of a commit is asked before anything else: the source may be another file by now.
+        self._todo: deque[Action] = deque([Settle() if row.committing else Inspect()])
+        self._inspected = False
         self._pending: list[Action] = []
         self._plan: Plan | None = None
         self._unsent: deque[Part] = deque()
@@ -233,14 +235,19 @@ class UploadMachine:
                 self._start_anew(error)
             case Abort(), _:
                 pass
+            case Inspect(), SourceChangedError() if self._stored:
+                self._failure = OutcomeUnknownError(
+                    "something is stored, but the file changed before the two could be compared", where=error.where
+                )
             case _:
                 self._failure = error
 
     # -- sessions ----------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        if self.row.committing:
-            self._todo.append(Settle())
+        self._inspected = True
+        if self._stored:
+            self._compare()
         elif self._session.token is not None:
             self._todo.append(AskHeld())
         else:
@@ -363,14 +370,15 @@ class UploadMachine:
         elif self._commit_due:
             self._failure = ServerError("the commit did not arrive")
         else:
-            self._todo.append(AskHeld() if self._session.token is not None else OpenSession())
+            self.digests.clear()
+            self._todo.append(Inspect())
 
     def _compare(self) -> None:
         if any(isinstance(action, Reread) for action in (*self._pending, *self._todo)):
             return
         missing = [artifact.index for artifact in self.artifacts if artifact.index not in self.digests]
         if missing:
-            self._todo.extend(Reread(index) for index in missing)
+            self._todo.extend([Reread(index) for index in missing] if self._inspected else [Inspect()])
             return
         try:
             entries = prove(self.artifacts, self._stored, self.digests, self.row.item_id)

@@ -39,6 +39,7 @@ NO_SESSION: Mapping[str, Any] = {
     "part_size": 0,
     "nonce": "",
     "committing": False,
+    "digests": {},
     "acknowledged": 0,
 }
 """Members of a task's row when its upload session is given up."""

@@ -175,7 +175,7 @@ class UploadRun:
             case do.Reread():
                 return self._reread(action)
             case do.IntendCommit():
-                return self.engine.ledger.intend_commit(self.lease)
+                return self.engine.ledger.intend_commit(self.lease, self.machine.digests)
             case do.Commit():
                 return self._commit(action)
             case do.Settle():

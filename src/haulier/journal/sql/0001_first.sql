@@ -22,6 +22,7 @@ CREATE TABLE task (
     abilities     TEXT,
     part_size     INTEGER NOT NULL,
     committing    INTEGER NOT NULL,
+    digests       TEXT NOT NULL,
     attempts      INTEGER NOT NULL,
     suspicion     INTEGER NOT NULL,
     restarts      INTEGER NOT NULL,

@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from haulier_wats.server.settings import (
     MAX_APPEND_SIZE,
@@ -128,13 +128,31 @@ class ServerThread:
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family)
+        found = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
+        )
+        return _listener(*found[0][:3], address=found[0][4])
     except OSError as error:
         raise ServerSetupError(
             f"{host}:{port} cannot be listened on ({error.strerror or error}); "
             "stop what uses the port, or give another --port (0 takes a free one) or --host"
         ) from error
+
+
+def _listener(family: int, kind: int, protocol: int, *, address: Any) -> socket.socket:
+    # The protocol is given because asyncio turns Nagle's algorithm off only where it is: otherwise each answer waits
+    # for the client's delayed acknowledgement.
+    listener = socket.socket(family, kind, protocol)
+    try:
+        # On Windows SO_REUSEADDR would let another process take the port over.
+        exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
+        listener.setsockopt(socket.SOL_SOCKET, exclusive or socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def _url(listener: socket.socket) -> str:
