@@ -22,6 +22,7 @@ from haulier.cli.settings import common_options
 from haulier.config.environment import variable_name
 from haulier.config.layers import load_config
 from haulier.config.schema import describe_settings
+from haulier.config.settings import settings_of
 from haulier.errors import error_classes
 from haulier.events import EVENT_TYPES
 from haulier.hooks.spec import DECISIONS, EVENT_HOOKS, REGISTRATIONS, HookSpecs
@@ -52,9 +53,9 @@ def section(text, heading):
 
 
 def rows(text):
-    """The cells of every table line."""
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    """The cells of every table line but the rules."""
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.removeprefix("| ").removesuffix(" |").split(" | ")] for line in lines]
 
 
 def blocks(path, language):
@@ -79,20 +80,23 @@ def test_every_setting_is_on_the_page_with_default_range_and_help(setting):
     kind = table.removeprefix("backends.")
     heading = f"## `[{table}]`" if kind == table else f"### Type `{kind}`"
     page = section(read(REFERENCE / "configuration.md"), heading)
-    row = next(cells for cells in rows(page) if cells[0].strip("| ") == f"`{name}`")
+    row = next(cells for cells in rows(page) if cells[0] == f"`{name}`")
     default = "required" if setting.required else setting.default
     assert [row[1], row[2].strip("`")] == [setting.allowed, default]
-    assert row[3].casefold().rstrip("| ") == setting.help.casefold().rstrip(".")
+    assert row[3].casefold() == setting.help.casefold().rstrip(".")
 
 
 def test_no_setting_is_on_the_page_that_does_not_exist():
     listed = [cells[0] for cells in rows(read(REFERENCE / "configuration.md")) if len(cells) == 4]
-    names = {name.strip("`| ") for name in listed} - {"option", "---"}
+    names = {name.strip("`") for name in listed} - {"option"}
     assert names == {setting.path.rpartition(".")[2] for setting in SETTINGS}
 
 
-@pytest.mark.parametrize("setting", [each for each in SETTINGS if not each.path.startswith("backends.")], ids=str)
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.path)
 def test_every_environment_name_is_on_the_page(setting):
+    if setting.path.startswith("backends."):
+        assert "`HAULIER_BACKENDS__NAME__OPTION`" in read(REFERENCE / "configuration.md")
+        return
     line = f"| `{setting.path}` | `{variable_name(tuple(setting.path.split('.')))}` |"
     assert line in read(REFERENCE / "configuration.md")
 
@@ -105,6 +109,9 @@ def test_toml_blocks_are_configurations_that_load(block, tmp_path):
     (tmp_path / "haulier.toml").write_text(block, "utf-8")
     loaded = load_config(tmp_path / "haulier.toml", environ={}, cwd=tmp_path)
     assert set(loaded.backends) == set(document.get("backends", {}))
+    for backend in loaded.backends.values():
+        if backend.type in OPTION_TYPES:
+            assert set(backend.options) <= set(settings_of(OPTION_TYPES[backend.type]))
 
 
 @pytest.mark.parametrize("block", all_blocks("json"))
@@ -172,7 +179,7 @@ def test_every_exit_code_is_on_the_page_with_its_meaning():
     meanings = {int(number): meaning for number, meaning in re.findall(r"= (\d+)  # (.+)", inspect.getsource(ExitCode))}
     meanings = {**dict.fromkeys(ExitCode, ""), ExitCode.INTERRUPTED: "interrupted", **meanings}
     page = section(read(REFERENCE / "commands.md"), "## Exit codes")
-    table = {cells[0].strip("|` "): cells[1] for cells in rows(page) if cells[0].strip("|` ").isdigit()}
+    table = {cells[0].strip("`"): cells[1] for cells in rows(page) if cells[0].strip("`").isdigit()}
     assert {int(number) for number in table} == set(ExitCode)
     for code, meaning in meanings.items():
         assert meaning.casefold() in table[str(int(code))].casefold()
@@ -183,7 +190,7 @@ def test_every_exit_code_is_on_the_page_with_its_meaning():
 
 def _error_rows():
     table = [cells for cells in rows(read(REFERENCE / "errors.md")) if len(cells) == 6]
-    return {cells[0].strip("|` "): cells for cells in table if cells[0].startswith("`") or "`" in cells[0]}
+    return {cells[0].strip("`"): cells for cells in table if cells[0].startswith("`")}
 
 
 def test_exactly_the_error_codes_there_are_stand_on_the_page():
@@ -196,7 +203,7 @@ def test_every_error_has_its_class_and_exit_code_on_the_page(code):
     cls = error_classes()[code]
     assert cells[1] == f"`{cls.__name__}`"
     assert all(cells[2:5])
-    assert cells[5].strip("| ") == str(int(exit_code_of(cls(""))))
+    assert cells[5] == str(int(exit_code_of(cls(""))))
 
 
 @pytest.mark.parametrize("hook", [*REGISTRATIONS, *DECISIONS, *EVENT_HOOKS])
@@ -216,9 +223,9 @@ def test_every_event_is_on_the_page_with_each_member(kind):
     own = section(page, f"### `{kind}(event)`")
     assert EVENT_TYPES[kind].__name__ in own
     common = section(page, "## Events").partition("###")[0]
-    listed = {cells[0].strip("|` ") for cells in rows(common + own)}
+    listed = {cells[0].strip("`") for cells in rows(common + own)}
     assert {member.name for member in fields(EVENT_TYPES[kind])} <= listed
-    assert {cells[0].strip("|` ") for cells in rows(own)} - {"member", "---"} <= {
+    assert {cells[0].strip("`") for cells in rows(own)} - {"member"} <= {
         member.name for member in fields(EVENT_TYPES[kind])
     }
 
@@ -243,8 +250,13 @@ def test_every_public_method_is_on_the_page_with_its_signature(name):
 
 @pytest.mark.parametrize(
     ("cls", "heading"),
-    [(Task, "Task"), (Receipt, "Receipt"), (ReceiptEntry, "Receipt"), (ManagerStatus, "ManagerStatus")]
-    + [(BackendStatus, "ManagerStatus")],
+    [
+        (Task, "Task"),
+        (Receipt, "Receipt"),
+        (ReceiptEntry, "Receipt"),
+        (ManagerStatus, "ManagerStatus"),
+        (BackendStatus, "ManagerStatus"),
+    ],
 )
 def test_every_member_of_what_is_returned_is_on_the_page(cls, heading):
     page = section(read(REFERENCE / "python.md"), f"### `{heading}`")
@@ -274,8 +286,8 @@ def test_every_test_that_the_guarantees_name_exists(path, name):
 
 def test_every_guarantee_names_a_test_or_says_that_there_is_none():
     page = read(DOCS / "explanation" / "guarantees.md")
-    promises = [cells for cells in rows(page) if re.fullmatch(r"\d+", cells[0].strip("| "))]
-    assert [int(cells[0].strip("| ")) for cells in promises] == list(range(1, 11))
+    promises = [cells for cells in rows(page) if re.fullmatch(r"\d+", cells[0])]
+    assert [int(cells[0]) for cells in promises] == list(range(1, 11))
     assert all("::test_" in cells[-1] or "not shown by a test yet" in cells[-1] for cells in promises)
 
 

@@ -326,3 +326,30 @@ def test_invariant_7_a_commit_that_arrived_stands_whatever_became_of_the_source_
     assert rig.row(task).state is TaskState.COMPLETED
     assert rig.receipt(task).sha256 == before
     assert requests(backend, "commit") == 1
+
+
+def test_a_wall_clock_that_is_set_back_prolongs_no_wait(tmp_path, journal):
+    backend = destination()
+    rig = UploadRig(journal, backend)
+    (task,) = submit_many(rig, tmp_path, 1)
+    backend.store.faults.add("open", before=ServerError("500"))
+    rig.upkeep.step()
+    rig.work()
+    assert rig.row(task).state is TaskState.RETRYING
+    rig.clock.jump(-30 * 86_400)
+    rig.upkeep.step()
+    assert rig.work() == 1
+    assert rig.row(task).state is TaskState.COMPLETED
+
+
+def test_a_wall_clock_that_is_set_back_prolongs_no_suspension(tmp_path, journal):
+    backend = destination()
+    rig = UploadRig(journal, backend)
+    submit_many(rig, tmp_path, 1)
+    backend.store.faults.add("open", before=NetworkError("refused", reached=False))
+    rig.upkeep.step()
+    rig.work()
+    rig.clock.jump(-30 * 86_400)
+    rig.upkeep.step()
+    rig.work_on(60)
+    assert set(states(rig)) == {"completed"}

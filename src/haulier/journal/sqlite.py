@@ -53,6 +53,7 @@ class SqliteJournal:
         path: The file; its folder must exist.
         sync_folder: Makes the folder's entry durable.
         vfs: Name of a registered SQLite VFS to go through; empty for the platform's own.
+        steps: The schema's steps, see :func:`migrations`; None for those of this version.
 
     Thread-safe; several processes may open the same file. At construction:
 
@@ -63,9 +64,17 @@ class SqliteJournal:
         StateFolderError: The file cannot be opened or created.
     """
 
-    def __init__(self, path: Path, *, sync_folder: Callable[[Path], None] | None = None, vfs: str = "") -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        sync_folder: Callable[[Path], None] | None = None,
+        vfs: str = "",
+        steps: Sequence[tuple[int, str]] | None = None,
+    ) -> None:
         self.path = path
         self._vfs = vfs
+        self._steps = migrations() if steps is None else steps
         self._group = GroupCommit(self._commit)
         self._writing = threading.Lock()
         self._reading = Turn(USE_THE_TRANSACTION)
@@ -98,7 +107,7 @@ class SqliteJournal:
         import apsw
 
         self._writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        present, known = self._version(), migrations()[-1][0]
+        present, known = self._version(), self._steps[-1][0]
         if present > known:
             raise JournalVersionError(
                 f"the journal has schema {present}, this Haulier knows {known}", where=str(self.path)
@@ -106,13 +115,12 @@ class SqliteJournal:
         self._writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
 
     def _migrate(self) -> None:
-        steps = migrations()
-        if self._version() == steps[-1][0]:
+        if self._version() == self._steps[-1][0]:
             return
         with self._exclusive():
             self._refuse_newer()  # another process may have been here meanwhile
             present = self._version()
-            for version, sql in steps:
+            for version, sql in self._steps:
                 if version > present:
                     self._writer.execute(sql)
                     self._writer.execute(f"PRAGMA user_version={version}")

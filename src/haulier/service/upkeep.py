@@ -63,6 +63,7 @@ class Upkeep:
         self.silence = silence
         self.journal_error: JournalError | None = None
         self._due: dict[str, float] = {}
+        self._ahead = float("-inf")  # by how much the wall clock was ahead of the monotonic one
 
     def step(self) -> None:
         """Do whatever is due. Trouble with the journal is noted, and the journal tried again at the next step."""
@@ -71,6 +72,7 @@ class Upkeep:
                 self.ledger.journal.write(lambda tx: tx.put_meta("alive", str(self.clock.now())))
                 self.workers.release_stranded()
                 self.journal_error = None
+            self._heed_the_clock()
             self.workers.heed_requests()
             self._every("owners", self.OWNERS_SECONDS, self.bury_the_dead)
             self.probe()
@@ -81,6 +83,13 @@ class Upkeep:
             self._every("disposal", self.DISPOSAL_SECONDS, self.disposer.step)
         except JournalError as error:
             self.note_journal_error(error)
+
+    def _heed_the_clock(self) -> None:
+        """At the start and when the wall clock was set back, waits may last too long."""
+        ahead = self.clock.now() - self.clock.monotonic()
+        if self._ahead == float("-inf") or ahead < self._ahead - 1.0:
+            self.ledger.end_waits_from_the_future()
+        self._ahead = ahead
 
     def note_journal_error(self, error: JournalError) -> None:
         """Remember that the journal cannot be written; nothing new is claimed until it can."""

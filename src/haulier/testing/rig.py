@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from haulier.hooks.loading import Decision
     from haulier.journal.api import Journal, TaskRow
     from haulier.models import Proof, Receipt
+    from haulier.service.upkeep import Upkeep
 
 __all__ = ["UploadRig"]
 
@@ -149,19 +151,23 @@ class UploadRig:
 
     def probe(self) -> None:
         """Ask suspended backends whose time has come."""
+        self.upkeep.probe()
+
+    @cached_property
+    def upkeep(self) -> Upkeep:
+        """Probes, the clock, disposal; without owners and watched folders."""
         from haulier.service.upkeep import Upkeep
 
-        upkeep = Upkeep(
+        return Upkeep(
             ledger=self.ledger,
             destinations=self.destinations,
             workers=self.workers,
-            owner=None,  # type: ignore[arg-type]
+            owner=_NoOwner(),  # type: ignore[arg-type]
             disposer=self.disposer,
             scan=lambda: None,
             clock=self.clock,
             silence=5.0,
         )
-        upkeep.probe()
 
     def row(self, task_id: str) -> TaskRow:
         """A task's row."""
@@ -187,6 +193,13 @@ class UploadRig:
             for event in self.told
             if event.kind != "upload_progress" and (not task_id or getattr(event, "task", "") == task_id)
         ]
+
+
+class _NoOwner:
+    """A rig has no lock files, and nobody to bury."""
+
+    def bury_the_dead(self, _: object) -> int:
+        return 0
 
 
 def _no_plugin(hook: str, **question: Any) -> Decision:

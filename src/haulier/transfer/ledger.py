@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from haulier import events
 from haulier.errors import HaulierError, LeaseLostError, SourceChangedError
+from haulier.journal.api import TaskFilter
 from haulier.models import Disposal, Receipt, TaskState
 from haulier.transfer.policy import Policy, error_record
 from haulier.transfer.states import Cause, move
@@ -365,8 +366,6 @@ class Ledger:
         """Give back every task of an owner that is dead; how many."""
 
         def change(tx: Transaction, _: list[events.Event]) -> int:
-            from haulier.journal.api import TaskFilter
-
             now = self.clock.now()
             held = [row for row in tx.tasks(TaskFilter(frozenset({TaskState.UPLOADING}))) if row.owner == owner]
             for row in held:
@@ -383,12 +382,23 @@ class Ledger:
     # -- backends ----------------------------------------------------------------------------------------------
 
     def probe_due(self, name: str) -> bool:
-        """Whether a suspended backend should be asked now. A time beyond the longest wait is a jump of the clock."""
+        """Whether a suspended backend should be asked now."""
         row = self.journal.read(lambda tx: tx.backend(name))
-        if row.suspended is None or row.probe_at is None:
-            return row.suspended is not None
+        return row.suspended is not None and (row.probe_at is None or row.probe_at <= self.clock.now())
+
+    def end_waits_from_the_future(self) -> None:
+        """End waits that began later than now: the wall clock was set back, and they would last too long."""
         now = self.clock.now()
-        return row.probe_at <= now or row.probe_at > now + 86_400
+
+        def change(tx: Transaction, _: list[events.Event]) -> None:
+            for row in tx.tasks(TaskFilter(frozenset({TaskState.RETRYING, TaskState.QUEUED, TaskState.FAILED}))):
+                if row.not_before is not None and row.updated_at > now:
+                    tx.update_task(row.id, not_before=now, updated_at=now)
+            for backend in tx.backends():
+                if backend.suspended is not None and backend.error is not None and backend.error.at > now:
+                    tx.put_backend(replace(backend, probe_at=now))
+
+        self.change(change, durable=False)
 
     def probe_succeeded(self, name: str) -> None:
         """End a suspension."""

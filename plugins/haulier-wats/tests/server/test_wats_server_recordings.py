@@ -94,7 +94,10 @@ def test_content_comes_whole_and_in_ranges(shared):
     assert whole.headers["Content-Disposition"].startswith("attachment; ")
     part = shared("GET", url, headers={"Range": "bytes=1000000-1000009"})
     assert (part.status_code, part.content) == (206, content[1_000_000:1_000_010])
-    assert shared("GET", url, headers={"Range": "bytes=9999999-"}).status_code == 416
+    beyond = shared("GET", url, headers={"Range": "bytes=9999999-"})
+    assert (beyond.status_code, beyond.headers["Content-Type"]) == (416, "application/problem+json")
+    assert beyond.headers["Content-Range"].endswith(f"*/{len(content)}")
+    assert shared("GET", url, headers={"Range": "bytes=a"}).json()["status"] == 400
     assert shared("HEAD", url).headers["Content-Length"] == str(len(content))
 
 

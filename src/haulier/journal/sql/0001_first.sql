@@ -46,7 +46,6 @@ CREATE INDEX task_retrying ON task (backend, suspicion, coalesce(not_before, 0),
 CREATE INDEX task_queued ON task (backend, suspicion, sequence) WHERE state = 'queued';
 CREATE INDEX task_slow ON task (backend, suspicion, coalesce(not_before, 0), sequence)
     WHERE state = 'failed' AND slow_lane;
-CREATE INDEX task_uploading ON task (backend, sequence) WHERE state = 'uploading';
 CREATE INDEX task_waiting ON task (backend, state, not_before) WHERE not_before IS NOT NULL;
 CREATE INDEX task_state ON task (state, sequence);
 CREATE INDEX task_disposal ON task (disposal, sequence) WHERE disposal = 'pending';

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.responses import FileResponse
 
 from haulier_wats.server.fields import whole_number
@@ -15,6 +16,7 @@ from haulier_wats.server.recording_table import FILTERS
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import Message, Receive, Scope, Send
 
     from haulier_wats.server.rows import Recording
     from haulier_wats.server.storage import Storage
@@ -27,7 +29,20 @@ MAX_OFFSET = 10**12
 
 
 class _Content(FileResponse):
+    """A file, whole or in ranges; a range that cannot be served is a problem like any other."""
+
     chunk_size = 1 << 20
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_unless_refused(message: Message) -> None:
+            status = message.get("status", HTTPStatus.OK)
+            if status >= HTTPStatus.BAD_REQUEST:
+                headers = Headers(raw=message["headers"])
+                told = {"Content-Range": headers["content-range"]} if "content-range" in headers else {}
+                raise Problem(HTTPStatus(status), "Range names no bytes of the video; see its size", headers=told)
+            await send(message)
+
+        await super().__call__(scope, receive, send_unless_refused)
 
 
 class RecordingRoutes:
