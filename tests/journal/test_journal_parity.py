@@ -104,7 +104,7 @@ CALLS = st.one_of(
 WRITES = st.tuples(st.lists(CALLS, max_size=6), st.booleans())
 
 
-class GivenUp(Exception):
+class GivenUpError(Exception):
     pass
 
 
@@ -120,11 +120,11 @@ def run(journal, calls, undone):
                 answers.append(type(refused))
         answers.append(everything(tx))
         if undone:
-            raise GivenUp
+            raise GivenUpError
 
     try:
         journal.write(change, durable=False)
-    except GivenUp:
+    except GivenUpError:
         answers.append("undone")
     return answers, journal.read(everything)
 
