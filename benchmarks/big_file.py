@@ -86,7 +86,7 @@ def main() -> None:
         sent = run("haulier send", [*haulier, "-q", "send", "big.mp4"], home, size)
         print(f"ratio to bare requests: {sent / bare:.2f}; server's peak {peak_mib(server.pid):.0f} MiB")
         digest = hashlib.sha256(big.read_bytes()).hexdigest()
-        stored = [path for path in (home / "data" / "recordings").rglob("*.mp4")]
+        stored = list((home / "data" / "recordings").rglob("*.mp4"))
         if {hashlib.sha256(path.read_bytes()).hexdigest() for path in stored} != {digest}:
             raise SystemExit("the store does not hold what was sent")
         print("store compared: equal; haulier verified parts, whole and the server's digests, bare requests nothing")

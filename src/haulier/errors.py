@@ -352,7 +352,9 @@ class OutcomeUnknownError(TransferError):
     """Whether the object arrived can be neither shown nor ruled out: the source is kept, nothing repeated blindly."""
 
     code = "outcome_unknown"
-    default_advice = "Look at the destination: `haulier verify`; then `haulier retry` or `haulier cancel`"
+    default_advice = (
+        "Look at the destination (`haulier ls`), then `haulier retry TASK` if it is not there, or cancel it"
+    )
 
 
 class CancelledError(TransferError):

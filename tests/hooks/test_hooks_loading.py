@@ -315,4 +315,4 @@ def test_register_refuses_a_plugin_that_is_there_already():
 
 def test_a_refused_plugin_is_logged(caplog):
     host_of(plugin("wrong", upload_complete=lambda event: None)).load()
-    assert "the plugin wrong is not used: there is no hook 'upload_complete'" in caplog.text
+    assert "plugin wrong is not used: there is no hook 'upload_complete'" in caplog.text

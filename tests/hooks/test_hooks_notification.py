@@ -158,8 +158,8 @@ def test_one_that_raises_is_counted_kept_and_logged_once_per_kind(notifier, capl
     assert (stats.errors, stats.delivered) == (4, 0)
     assert stats.last_error == "ValueError: no task d"
     assert [record.message.split(";")[0] for record in caplog.records] == [
-        "the listener failing raised on upload_queued",
-        "the listener failing raised on upload_failed",
+        "listener failing raised on upload_queued",
+        "listener failing raised on upload_failed",
     ]
     assert {record.name for record in caplog.records} == {"haulier.hooks"}
 

@@ -25,7 +25,7 @@ from haulier.testing.journal_rows import (
     task_row,
 )
 
-NUMBERS = st.integers(1, 6)
+NUMBERS = st.integers(1, 8)
 NAMES = st.sampled_from(["main", "second"])
 TIMES = st.none() | st.sampled_from([0.0, 1.0, 5.0, 5.5, 1e6])
 NOWS = st.sampled_from([0.0, 5.0, 5.2, 2e6])
@@ -37,23 +37,24 @@ ARTIFACTS = st.builds(
     NUMBERS,
     st.none() | st.sampled_from(["/a", "/b", "/\udcff"]),
 )
-MEMBERS = st.fixed_dictionaries(
-    {},
-    optional={
-        "state": st.sampled_from(TaskState),
-        "backend": NAMES,
-        "identity": st.builds(identity, NUMBERS),
-        "group": st.sampled_from(["", "g", "h"]),
-        "artifacts": ARTIFACTS,
-        "metadata": JSON,
-        "suspicion": st.integers(0, 3),
-        "not_before": TIMES,
-        "slow_lane": st.booleans(),
-        "disposal": st.sampled_from(Disposal),
-        "nonce": TEXTS,
-        "epoch": st.integers(-(2**63), 2**63 - 1),
-    },
-)
+STATES = st.sampled_from([*TaskState, TaskState.RETRYING, TaskState.RETRYING, TaskState.FAILED])
+LANE = {
+    "state": STATES,
+    "backend": NAMES,
+    "suspicion": st.integers(0, 2),
+    "not_before": TIMES,
+    "slow_lane": st.booleans(),
+    "disposal": st.sampled_from(Disposal),
+    "group": st.sampled_from(["", "g", "h"]),
+    "artifacts": ARTIFACTS,
+}
+MORE = {
+    "identity": st.builds(identity, NUMBERS),
+    "metadata": JSON,
+    "nonce": TEXTS,
+    "epoch": st.integers(-(2**63), 2**63 - 1),
+}
+MEMBERS = st.fixed_dictionaries({}, optional={**LANE, **MORE})
 IDS = st.builds(task_id, NUMBERS)
 PARTS = st.lists(st.builds(part_row, st.integers(0, 3), st.integers(0, 1), st.integers(1, 9)), max_size=3)
 FILTERS = st.builds(
@@ -72,7 +73,11 @@ def call(method, *args, **named):
     return st.tuples(st.just(method), st.tuples(*args), st.fixed_dictionaries(named))
 
 
-INSERT = st.builds(lambda number, members: ("insert_task", (task_row(number, **members),), {}), NUMBERS, MEMBERS)
+INSERT = st.builds(
+    lambda number, members: ("insert_task", (task_row(number, **members),), {}),
+    NUMBERS,
+    st.fixed_dictionaries(LANE, optional=MORE),
+)
 UPDATE = st.builds(lambda name, members: ("update_task", (name,), members), IDS, MEMBERS)
 CALLS = st.one_of(
     INSERT,
@@ -101,7 +106,14 @@ CALLS = st.one_of(
     call("task", IDS),
     call("counts"),
 )
-WRITES = st.tuples(st.lists(CALLS, max_size=6), st.booleans())
+WRITES = st.tuples(st.lists(CALLS, min_size=3, max_size=12), st.sampled_from([False, False, True]))
+
+
+def claims(tx):
+    """Who would be claimed at some times, and when the next could be."""
+    times = (0.0, 5.0, 5.2, 2e6)
+    ready = [tx.ready(name, now, limit) for name in ("main", "second") for now in times for limit in (1, 9)]
+    return ready, [tx.next_time([name]) for name in ("main", "second")]
 
 
 class GivenUpError(Exception):
@@ -118,7 +130,7 @@ def run(journal, calls, undone):
                 answers.append(getattr(tx, method)(*args, **named))
             except JournalError as refused:
                 answers.append(type(refused))
-        answers.append(everything(tx))
+        answers.extend([everything(tx), claims(tx)])
         if undone:
             raise GivenUpError
 
@@ -126,11 +138,11 @@ def run(journal, calls, undone):
         journal.write(change, durable=False)
     except GivenUpError:
         answers.append("undone")
-    return answers, journal.read(everything)
+    return answers, journal.read(everything), journal.read(claims)
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(WRITES, min_size=1, max_size=8))
+@given(st.lists(WRITES, min_size=2, max_size=6))
 def test_both_journals_answer_the_same(writes):
     with tempfile.TemporaryDirectory() as folder:
         file, memory = SqliteJournal(Path(folder) / "journal.db"), MemoryJournal()

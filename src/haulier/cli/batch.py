@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from haulier.cli.documents import sent_document
+from haulier.cli.documents import error_document, sent_document
 from haulier.cli.exit_codes import ExitCode, exit_code_of, first_of
 from haulier.cli.outcome import code_of, failure_of, suspension_errors, uploads_table
 from haulier.cli.progress import choose_display
@@ -181,6 +181,6 @@ def _refused(refused: _Refused) -> dict[str, Any]:
         "status": "refused",
         "file": refused.file,
         "backend": refused.backend,
-        "error": record.to_dict(),
+        "error": error_document(record),
         "receipt": None,
     }

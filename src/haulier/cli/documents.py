@@ -24,6 +24,8 @@
 ``journal check``    ``path``, ``sound``, ``findings``
 ``journal backup``   ``path``, ``backup``, ``size``
 ``journal migrate``  ``path``, ``from``, ``to``
+error of a task or   ``code``, ``message``, ``where``, ``advice``, ``at``
+backend
 an error, on stderr  ``error``: ``code``, ``message``, ``where``, ``advice``; one line each
 ===================  ==================================================================================================
 """
@@ -33,9 +35,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from haulier.models import BackendStatus, Receipt, Task
+    from haulier.models import BackendStatus, ErrorRecord, Receipt, Task
 
-__all__ = ["backend_document", "sent_document", "task_document"]
+__all__ = ["backend_document", "error_document", "sent_document", "task_document"]
+
+
+def error_document(error: ErrorRecord | None) -> dict[str, Any] | None:
+    """A journalled error with the member names of every other error document."""
+    if error is None:
+        return None
+    members = error.to_dict()
+    return {"code": members["code"], "message": members.pop("what"), **members}
 
 
 def sent_document(task: Task, receipt: Receipt | None) -> dict[str, Any]:
@@ -45,7 +55,7 @@ def sent_document(task: Task, receipt: Receipt | None) -> dict[str, Any]:
         "status": str(task.state),
         "file": task.path,
         "backend": task.backend,
-        "error": task.error.to_dict() if task.error else None,
+        "error": error_document(task.error),
         "receipt": receipt.to_dict() if receipt else None,
     }
 
@@ -67,7 +77,7 @@ def task_document(task: Task) -> dict[str, Any]:
         "updated_at": task.updated_at,
         "not_before": task.not_before,
         "disposal": str(task.disposal),
-        "error": task.error.to_dict() if task.error else None,
+        "error": error_document(task.error),
     }
 
 
@@ -79,5 +89,5 @@ def backend_document(backend: BackendStatus) -> dict[str, Any]:
         "suspended": str(backend.suspended) if backend.suspended else None,
         "since": backend.since,
         "probe_at": backend.probe_at,
-        "error": backend.error.to_dict() if backend.error else None,
+        "error": error_document(backend.error),
     }

@@ -92,7 +92,7 @@ class Listener:
         overflowed = self._events.overflowed
         self._events.put(event)
         if self._events.overflowed and not overflowed:
-            log.warning("the listener %s is too slow: events are dropped, progress first", self.name)
+            log.warning("listener %s is too slow: events are dropped, progress first", self.name)
         self._start()
 
     def _start(self) -> None:
@@ -103,7 +103,7 @@ class Listener:
             try:
                 thread.start()
             except RuntimeError as error:  # no more threads, or the interpreter is ending: the next event tries again
-                log.warning("the listener %s could not be started: %s", self.name, described(error))
+                log.warning("listener %s could not be started: %s", self.name, described(error))
             else:
                 self._thread = thread
 
@@ -123,7 +123,7 @@ class Listener:
             if event.kind not in self._logged:
                 self._logged.add(event.kind)
                 log.warning(
-                    "the listener %s raised on %s; more of the same are only counted",
+                    "listener %s raised on %s; more of the same are only counted",
                     self.name,
                     event.kind,
                     exc_info=error,
@@ -140,7 +140,7 @@ class Listener:
             return
         self.cut_off = True
         self._events.close(drop=True)
-        log.warning("the listener %s hangs for over %g s and is told nothing more", self.name, self._hang_seconds)
+        log.warning("listener %s hangs for over %g s and is told nothing more", self.name, self._hang_seconds)
 
     def close(self, *, drop: bool = False) -> None:
         """Tell it no more than what waits, or with ``drop`` nothing at all."""

@@ -190,7 +190,7 @@ class PluginHost:
 
     def _refuse(self, record: PluginRecord, error: str, cause: BaseException | None) -> None:
         self._records.append(replace(record, error=error))
-        log.warning("the plugin %s is not used: %s", record.name, error)
+        log.warning("plugin %s is not used: %s", record.name, error)
         self._stop_if_strict(f"the plugin was refused: {error}", record.name, cause)
 
     def _withdraw(self, name: str, error: str) -> int:
@@ -209,7 +209,7 @@ class PluginHost:
         if known is not None and error in known:
             return
         self._records[place] = replace(self._records[place], error=error if known is None else f"{known}; {error}")
-        log.warning("the plugin %s: %s", name, error)
+        log.warning("plugin %s: %s", name, error)
         self._stop_if_strict(error, name, cause)
 
     def _stop_if_strict(self, error: str, name: str, cause: BaseException | None) -> None:
@@ -291,7 +291,7 @@ class PluginHost:
                     self._add_types(plugin, classes)
                 except RefusedError as refusal:
                     self._withdraw(plugin, str(refusal))
-                    log.warning("the plugin %s is not used: %s", plugin, refusal)
+                    log.warning("plugin %s is not used: %s", plugin, refusal)
                     self._stop_if_strict(f"the plugin was refused: {refusal}", plugin, refusal.__cause__)
             return {name: found for name, (_, found) in self._types.items()}
 

@@ -81,7 +81,7 @@ def test_a_400_ends_with_1_and_the_servers_reason(tmp_path, proxy, video):
     ran = write_config(tmp_path, proxy.url)("send", video, "--json")
     (task,) = json.loads(ran.stdout)["tasks"]
     assert (ran.returncode, task["status"]) == (1, "failed")
-    assert "the host is not known" in task["error"]["what"]
+    assert "the host is not known" in task["error"]["message"]
     assert proxy.count("POST") == 1
 
 
