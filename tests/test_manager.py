@@ -315,3 +315,15 @@ def test_watched_folders_are_taken_by_themselves_once(tmp_path):
         assert sum(manager.status().counts.values()) == 2
         first = manager.tasks()[0]
         assert first.sidecar.endswith("rdp_1_1729950022_metadata.json")
+
+
+def test_invariant_6_a_destination_that_hangs_holds_up_no_other(make_manager, tmp_path, memory):
+    gate = Gate()
+    memory.store.faults.add("open", gate=gate, times=None)
+    manager = make_manager(max_concurrent_uploads=1)
+    stuck = [manager.submit(record(tmp_path, f"{number}.mp4")) for number in range(5)]
+    assert gate.wait_reached(timeout=10)
+    assert manager.wait(manager.submit(record(tmp_path, "other.mp4"), backend="second"), timeout=10)
+    gate.release()
+    for task in stuck:
+        manager.wait(task, timeout=20)

@@ -122,8 +122,8 @@ class UploadManager:
         service.upkeep.greet()
         self._warn_of_weak_proof(service)
         self._spawn("haulier-upkeep", self._keep_up)
-        for number in range(self.config.upload.max_concurrent_uploads):
-            self._spawn(f"haulier-worker-{number}", self._work)
+        for name in service.destinations.names:
+            self._employ(name)
 
     def _warn_of_weak_proof(self, service: Service) -> None:
         """Say at the start when sources may go although nobody compared their content."""
@@ -162,17 +162,22 @@ class UploadManager:
     ) -> None:
         self.close()
 
+    def _employ(self, backend: str) -> None:
+        """Give a backend workers of its own: one that hangs must not hold up the others."""
+        for number in range(self.config.upload.max_concurrent_uploads):
+            self._spawn(f"haulier-{backend}-{number}", lambda: self._work(backend))
+
     def _spawn(self, name: str, target: Callable[[], None]) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
 
-    def _work(self) -> None:
+    def _work(self, backend: str) -> None:
         service = self.service
         while self._running:
             turn = self._waker.turn()
             try:
-                worked = service.upkeep.journal_error is None and service.workers.work_once()
+                worked = service.upkeep.journal_error is None and service.workers.work_once(backend)
             except JournalError as error:
                 service.upkeep.note_journal_error(error)
                 worked = False
@@ -182,12 +187,12 @@ class UploadManager:
             if worked:
                 self._waker.wake()
             elif self._running:
-                self._waker.wait(turn, self._idle_seconds(service))
+                self._waker.wait(turn, self._idle_seconds(service, backend))
 
-    def _idle_seconds(self, service: Service) -> float:
+    def _idle_seconds(self, service: Service, backend: str) -> float:
         """Until the next retry is due, at most a second: other processes' submits are not signalled."""
         with suppress(JournalError):
-            due = service.journal.read(lambda tx: tx.next_time(service.destinations.names))
+            due = service.journal.read(lambda tx: tx.next_time([backend]))
             if due is not None:
                 return min(1.0, max(0.02, due - self._ports.clock.now()))
         return 1.0
@@ -419,7 +424,10 @@ class UploadManager:
         from haulier.backends.api import Backend
 
         if isinstance(plugin, Backend):
+            is_new = plugin.name not in self.service.destinations.names
             self.service.destinations.add(plugin)
+            if is_new and self._running:
+                self._employ(plugin.name)
         elif self._service is None:
             self._plugins.append(plugin)
         else:

@@ -92,7 +92,9 @@ class UploadConfig:
         maximum=_DAY,
     )
     max_retries: int = setting(3, text="Retries of a task after its first try.", minimum=0, maximum=1000)
-    max_concurrent_uploads: int = setting(2, text="Tasks uploaded at the same time.", minimum=1, maximum=64)
+    max_concurrent_uploads: int = setting(
+        2, text="Tasks uploaded at the same time, to each backend.", minimum=1, maximum=64
+    )
     delete_after_upload: bool = setting(
         False, text="Delete the source once its receipt shows at least the proof named by delete_proof."
     )

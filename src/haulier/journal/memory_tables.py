@@ -206,5 +206,5 @@ def _entries(row: TaskRow | None) -> dict[tuple[str, ...], tuple[Any, ...]]:
         order = (row.suspicion, row.sequence) if row.state is TaskState.QUEUED else (row.suspicion, time, row.sequence)
         entries[lane, row.backend] = order
         if row.not_before is not None:
-            entries["times", "main"] = (time, row.sequence)
+            entries["times", row.backend] = (time, row.sequence)
     return entries

@@ -24,7 +24,7 @@ from haulier.transfer.actions import Failed, Proven
 from haulier.transfer.context import RunContext
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from haulier.backends.api import Backend
     from haulier.clock import Clock
@@ -117,22 +117,25 @@ class Workers:
 
     # -- one claim ---------------------------------------------------------------------------------------------
 
-    def work_once(self) -> bool:
+    def work_once(self, backend: str = "") -> bool:
         """Claim the best task and see it through; False when nothing is claimable now.
+
+        Args:
+            backend: Only of this backend, so that one that hangs holds up no worker of another; empty for any.
 
         Raises:
             JournalError: The journal cannot be written; nothing was claimed, or the claim stands as journalled.
         """
         if self._stopping:
             return False
-        leases = self.ledger.claim(self._usable(), limit=1)
+        leases = self.ledger.claim(self._usable([backend] if backend else self.destinations.names), limit=1)
         for lease in leases:
             self._see_through(lease)
         return bool(leases)
 
-    def _usable(self) -> list[str]:
+    def _usable(self, names: Iterable[str]) -> list[str]:
         usable = []
-        for name in self.destinations.names:
+        for name in names:
             try:
                 self.destinations.get(name)
             except (ConfigError, PluginError) as error:
