@@ -107,10 +107,11 @@ WRITES = st.tuples(st.lists(CALLS, min_size=3, max_size=12), st.sampled_from([Fa
 
 
 def claims(tx):
-    """Who would be claimed at some times, and when the next could be."""
+    """Who would be claimed at some times, when the next could be, whose source is to go."""
     times = (0.0, 5.0, 5.2, 2e6)
     ready = [tx.ready(name, now, limit) for name in ("main", "second") for now in times for limit in (1, 9)]
-    return ready, [tx.next_time([name]) for name in ("main", "second")]
+    pending = [tx.tasks(TaskFilter(disposal=Disposal.PENDING, limit=limit)) for limit in (1, None)]
+    return ready, pending, [tx.next_time([name]) for name in ("main", "second")]
 
 
 class GivenUpError(Exception):
@@ -138,7 +139,7 @@ def run(journal, calls, undone):
     return answers, journal.read(everything), journal.read(claims)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(INSERT, min_size=4, max_size=10), st.lists(WRITES, min_size=1, max_size=5))
 def test_both_journals_answer_the_same(inserts, writes):
     with tempfile.TemporaryDirectory() as folder:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from haulier.cli.signals import StopSignals
     from haulier.cli.uploading import Uploading
     from haulier.errors import HaulierError
-    from haulier.models import Task
+    from haulier.journal.api import Transaction
 
 __all__ = ["run_once"]
 
@@ -66,23 +66,22 @@ def _scan(session: Session) -> None:
 
 
 def _stands(session: Session, unusable: Collection[str]) -> set[Stand]:
-    """How those tasks stand that this process works on or could claim."""
-    manager = session.manager
-    service = manager.service
-    owner = service.owner.id
-    running = service.journal.read(lambda tx: tx.tasks(TaskFilter(frozenset({TaskState.UPLOADING}))))
-    stands = {Stand.MOVING for row in running if row.owner == owner}
-    suspended = service.suspended()
+    """How those tasks stand that this process works on or could claim: all of one moment, none missed on its way."""
+    service = session.manager.service
+    names = [name for name in session.manager.config.backends if name not in unusable]
     now = service.ports.clock.now()
-    for name in manager.config.backends:
-        if name not in unusable:
-            waiting = [*_some(session, TaskState.QUEUED, name, 1), *_some(session, TaskState.RETRYING, name, MOST)]
-            stands |= {stand_of(task, suspended.get(name), now) for task in waiting}
-    return stands
 
+    def query(tx: Transaction) -> set[Stand]:
+        running = tx.tasks(TaskFilter(frozenset({TaskState.UPLOADING})))
+        stands = {Stand.MOVING for row in running if row.owner == service.owner.id}
+        for name in names:
+            queued = tx.tasks(TaskFilter(frozenset({TaskState.QUEUED}), name, limit=1))
+            retrying = tx.tasks(TaskFilter(frozenset({TaskState.RETRYING}), name, limit=MOST))
+            suspended = tx.backend(name).suspended
+            stands |= {stand_of(row.snapshot(), suspended, now) for row in (*queued, *retrying)}
+        return stands
 
-def _some(session: Session, state: TaskState, backend: str, limit: int) -> list[Task]:
-    return session.manager.tasks(states=[state], backend=backend, limit=limit)
+    return service.journal.read(query)
 
 
 def _report(
