@@ -353,3 +353,20 @@ def test_a_wall_clock_that_is_set_back_prolongs_no_suspension(tmp_path, journal)
     rig.upkeep.step()
     rig.work_on(60)
     assert set(states(rig)) == {"completed"}
+
+
+def test_invariant_9_a_wrong_address_that_refuses_everything_fails_no_task(tmp_path, journal):
+    backend = destination()
+    rig = UploadRig(journal, backend)
+    submit_many(rig, tmp_path, 5)
+    for method in ("open", "probe"):
+        backend.store.faults.add(method, before=ValidationError("404 not found"), times=None)
+    rig.work()
+    rig.clock.advance(2)
+    rig.probe()
+    rig.work()
+    assert set(states(rig)) == {"queued"}
+    assert requests(backend, "open") == 1
+    backend.store.faults.clear()
+    rig.work_on(120)
+    assert set(states(rig)) == {"completed"}

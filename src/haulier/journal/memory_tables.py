@@ -130,7 +130,7 @@ class TaskTable:
                 yield self._by_sequence[sequence]
                 position += 1
             else:
-                return
+                position = bisect_left(entries, (suspicion + 1,), position)
 
     def insert(self, row: TaskRow) -> int:
         """Add a task; its sequence, which no task had before.

@@ -37,6 +37,7 @@ __all__ = ["SqliteJournal", "migrations"]
 T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 15_000
+SWITCHES = 20
 
 
 def migrations() -> list[tuple[int, str]]:
@@ -77,6 +78,7 @@ class SqliteJournal:
         self._steps = migrations() if steps is None else steps
         self._group = GroupCommit(self._commit)
         self._writing = threading.Lock()
+        self._durable = True  # what the writer is set to, as every connection is at first
         self._reading = Turn(USE_THE_TRANSACTION)
         with _translated(path):
             self._writer = self._opened()
@@ -156,13 +158,18 @@ class SqliteJournal:
     def _commit(self, group: Sequence[Change]) -> None:
         durable = any(change.durable for change in group)
         with self._writing, _translated(self.path):
-            self._writer.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self._sync(durable=durable)
             with self._exclusive():
                 if len(group) == 1:
                     group[0].result = group[0].run(SqliteTransaction(self._writer, writable=True))
                 else:
                     for change in group:
                         self._run_shared(change)
+
+    def _sync(self, *, durable: bool) -> None:
+        if durable is not self._durable:
+            self._writer.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
 
     def _run_shared(self, change: Change) -> None:
         self._writer.execute("SAVEPOINT change")
@@ -234,11 +241,22 @@ class SqliteJournal:
 
 def _prepare(connection: apsw.Connection, path: Path) -> None:
     """What every connection needs; on macOS only F_FULLFSYNC reaches the platters."""
-    mode = connection.execute("PRAGMA journal_mode=WAL").fetchall()
-    if mode != [("wal",)]:
+    if _to_wal(connection) != "wal":
         raise StateFolderError("this file system cannot hold the journal", where=str(path))
     connection.execute("PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA fullfsync=ON; PRAGMA checkpoint_fullfsync=ON")
+
+
+def _to_wal(connection: apsw.Connection) -> object:
+    """Switch the file to WAL; the mode it has then."""
+    import apsw
+
+    for _ in range(SWITCHES):
+        try:
+            return connection.pragma("journal_mode", "wal")
+        except apsw.BusyError:  # two that create the file at once; the switch does not wait, a transaction does
+            connection.execute("BEGIN IMMEDIATE; COMMIT")
+    return connection.pragma("journal_mode", "wal")
 
 
 def _findings(connection: apsw.Connection) -> list[str]:

@@ -15,9 +15,12 @@ from haulier.errors import (
     HaulierError,
     JournalError,
     LeaseLostError,
+    NetworkError,
     PermissionDeniedError,
     PluginError,
     SourceChangedError,
+    TransferError,
+    ValidationError,
 )
 from haulier.models import Disposal, TaskState
 from haulier.transfer.actions import Failed, Proven
@@ -191,14 +194,19 @@ class Workers:
         log.log(level, "task %s (%s) is %s: %s", row.id, row.media.name, state, error)
 
     def _whose_fault(self, backend: Backend, context: RunContext, error: HaulierError) -> HaulierError:
-        """A refusal of one item is its own while the credentials are good for others; the probe tells."""
-        if not isinstance(error, PermissionDeniedError):
+        """A refusal of one item is its own while the destination is well for others; the probe tells.
+
+        Behind a wrong address or a proxy that lost its way every item is refused: that must not fail a whole queue.
+        """
+        if not isinstance(error, PermissionDeniedError | ValidationError):
             return error
         try:
             backend.probe(context)
         except (AuthenticationError, PermissionDeniedError) as refused:
             return AuthenticationError(refused.what, where=refused.where)
-        except Exception:  # noqa: BLE001  a probe that fails otherwise says nothing about the credentials
+        except TransferError as away:
+            return NetworkError(f"{error.what}; and the probe failed: {away.what}", where=error.where, reached=False)
+        except Exception:  # noqa: BLE001  a probe with a defect says nothing about the destination
             return error
         return error
 
