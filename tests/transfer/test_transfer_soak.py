@@ -41,7 +41,7 @@ ERRORS = (
     PluginError("defect"),
 )
 SEEDS = int(os.environ.get("HAULIER_SOAK_SEEDS", "60"))
-BASE = int(os.environ.get("HAULIER_SOAK_BASE", random.randrange(10**6)))
+BASE = int(os.environ.get("HAULIER_SOAK_BASE", str(random.randrange(10**6))))
 
 
 class Killed(BaseException):
