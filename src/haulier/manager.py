@@ -437,9 +437,14 @@ class UploadManager:
     def _backend_name(self, backend: str | None) -> str:
         name = backend or self.config.upload.backend
         if not name:
-            known = ", ".join(self.config.backends) or "none"
+            if not self.config.backends:
+                raise ConfigError(
+                    "no backend is configured",
+                    where=str(self.config.path or "no configuration file was found"),
+                    advice="`haulier init` writes a configuration; --config names another one",
+                )
             raise ConfigError(
-                f"no backend was chosen (configured: {known})",
+                f"no backend was chosen (configured: {', '.join(self.config.backends)})",
                 where="upload.backend",
                 advice="Set upload.backend, or name one with --backend",
             )

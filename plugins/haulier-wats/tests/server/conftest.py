@@ -10,6 +10,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -129,6 +130,12 @@ class ServerProcess:
         self.line = self.process.stdout.readline()
         self.url = self.line.split()[4]
         self.port = int(self.url.rsplit(":", 1)[1])
+
+    def peak_memory(self):
+        """Most bytes that were resident so far; 0 where the platform has no /proc to tell."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        lines = status.read_text().splitlines() if status.exists() else []
+        return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))
 
     def kill(self):
         self.process.kill()

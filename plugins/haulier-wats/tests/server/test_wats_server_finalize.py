@@ -294,6 +294,57 @@ def test_a_disk_that_fails_on_the_way_leaves_the_session_as_it_was(settings, mon
     storage.close()
 
 
+@pytest.mark.parametrize("items", [("a", "b"), (None, None)])
+def test_a_recording_whose_files_are_stuck_holds_nobody_else_up(settings, monkeypatch, items):
+    storage = Storage(settings)
+    stuck, other = (make_session(storage, item) for item in items)
+    with monkeypatch.context() as patches:
+        hold_files(patches, stuck)
+        with pytest.raises(PermissionError):
+            finalize(storage, stuck)
+        assert stored_bytes(storage, finalize(storage, other)) == CONTENT
+        with pytest.raises(PermissionError):
+            finalize(storage, stuck)
+    assert stored_bytes(storage, finalize(storage, stuck)) == CONTENT
+    assert storage.recordings.page({}, 10, 0)[1] == 2
+    storage.close()
+
+
+def test_a_session_that_is_dropped_while_its_files_are_stuck_leaves_nothing(settings, monkeypatch, files_in, data_dir):
+    storage = Storage(settings)
+    stuck, other = make_session(storage, "a"), make_session(storage, "b")
+    with monkeypatch.context() as patches:
+        hold_files(patches, stuck, moved=1)
+        with pytest.raises(PermissionError):
+            finalize(storage, stuck)
+    storage.cancel(stuck)
+    recording = finalize(storage, other)
+    assert storage.recordings.unsettled("storing") == []
+    assert storage.recordings.page({}, 10, 0) == ([recording], 1)
+    assert len(files_in(data_dir)) == 2
+    storage.close()
+    Storage(settings).close()
+
+
+def hold_files(monkeypatch, sid, moved=0):
+    """As a scanner does: the files of a session can be moved once ``moved`` of them have been, and not back."""
+    move = folders.Folders.move
+    left = [moved]
+
+    def held(self, source, target):
+        if source.parent.name == sid:
+            if not left[0]:
+                raise PermissionError(13, "used by another process")
+            left[0] -= 1
+        move(self, source, target)
+
+    def kept(_self, _recording):
+        raise PermissionError(13, "used by another process")
+
+    monkeypatch.setattr(folders.Folders, "move", held)
+    monkeypatch.setattr(storing.Shelves, "_undo", kept)
+
+
 def test_a_second_server_does_not_touch_what_is_being_stored(settings):
     from haulier_wats.server import ServerSetupError
 

@@ -15,7 +15,16 @@ MIB = 1 << 20
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"\xff", b'{"session_id": NaN}', b"[" * 100_000, b'{"n": ' + b"9" * 5000 + b"}", b"[" * 65 + b"]" * 65],
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b'{"session_id": NaN}',
+        b'{"session_id": "a", "connection_info": {"n": 1e999}}',
+        b"[" * 100_000,
+        b'{"n": ' + b"9" * 5000 + b"}",
+        b"[" * 65 + b"]" * 65,
+    ],
 )
 @pytest.mark.parametrize("path", ["/uploads/create-session", "/uploads/{}/finalize"])
 def test_what_is_no_json_is_refused(shared, path, body):

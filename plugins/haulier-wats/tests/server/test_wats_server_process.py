@@ -82,6 +82,28 @@ def test_a_large_file_is_not_held_in_memory(shared, way):
     shared("DELETE", f"/recordings/{stored['file_id']}")
 
 
+@pytest.mark.parametrize("way", ["append", "form"])
+def test_the_whole_process_stays_small_under_a_large_upload(start_process, new_wire, content_digest, way):
+    block = b"v" * (8 * MIB)
+    server = start_process()
+    wire = new_wire(server.url)
+    if way == "append":
+        session = wire.open(32 * len(block))
+        fields = {"Content-Digest": content_digest(block)}
+        for number in range(32):
+            offset = number * len(block)
+            url = session["resumable"]["video_url"]
+            assert wire.patch(url, block, offset, complete=number == 31, **fields).status_code == 204
+    else:
+        session = wire.create(file_size=32 * len(block)).json()
+        form = [b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n', *[block] * 32, b"\r\n--b--\r\n"]
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        assert wire("POST", session["video_upload_url"], data=iter(form), headers=headers).status_code == 200
+    assert wire.finalize(session).json()["size"] == 256 * MIB
+    assert server.peak_memory() < 128 * MIB
+    wire.session.close()
+
+
 def test_one_line_says_where_it_listens(start_process, tmp_path):
     server = start_process()
     assert re.fullmatch(

@@ -59,6 +59,14 @@ def test_a_key_is_free_again_when_its_session_is_over(wire, clock, end):
     assert (answer.status_code, answer.json()["session_id"] != session["session_id"]) == (201, True)
 
 
+def test_a_key_never_gives_a_session_whose_time_is_up(start, clock):
+    wire = start(session_ttl=10)
+    first = wire.create("k").json()
+    clock.now += 11
+    second = wire.create("k").json()
+    assert (wire.status(first)["status"], wire.status(second)["status"]) == ("expired", "open")
+
+
 @pytest.mark.parametrize("key", ["bare", '"', '""', '"a\\b"', f'"{"k" * 256}"', "'single'"])
 def test_a_malformed_key_is_refused(shared, key):
     answer = shared("POST", "/uploads/create-session", json={"session_id": "a"}, headers={"Idempotency-Key": key})

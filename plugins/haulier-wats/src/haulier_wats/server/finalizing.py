@@ -56,7 +56,7 @@ async def finalize(storage: Storage, sid: str, claims: Mapping[Kind, Claim]) -> 
 
 
 def _finalize(storage: Storage, sid: str, claims: Mapping[Kind, Claim]) -> Recording:
-    storage.shelves.settle_stores()
+    storage.shelves.settle_stores(lambda other: other.sid == sid)
     session = storage.usable(sid)
     if session.status is SessionStatus.COMPLETED:
         recording = storage.recordings.get(session.file_id or "")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from haulier_wats.server.problems import Problem
 from haulier_wats.server.turns import Turn
@@ -81,7 +82,7 @@ async def read_json(request: Request, silence: float) -> Any:
         Its value; None when the body is empty.
 
     Raises:
-        Problem: 413, it is too long; 400, it is no JSON or nested too deeply.
+        Problem: 413, it is too long; 400, it is no JSON, nested too deeply, or holds a number that is too large.
         BodyEnded: It broke off.
     """
     body = bytearray()
@@ -95,16 +96,24 @@ async def read_json(request: Request, silence: float) -> Any:
     if not body.strip():
         return None
     try:
-        value = json.loads(body, parse_constant=_refuse)
+        value = json.loads(body, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
-        raise Problem(HTTPStatus.BAD_REQUEST, "the body is no JSON (RFC 8259)") from None
+        raise Problem(
+            HTTPStatus.BAD_REQUEST, "the body is no JSON (RFC 8259), or a number in it is too large"
+        ) from None
     if _depth_exceeds(value, MAX_DEPTH):
         raise Problem(HTTPStatus.BAD_REQUEST, f"the body's JSON is nested deeper than {MAX_DEPTH} levels")
     return value
 
 
-def _refuse(constant: str) -> None:
+def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)
+
+
+def _finite(number: str) -> float:
+    # 1e999 is JSON and reads as infinity, which is not: an answer that repeats it could not be read.
+    value = float(number)
+    return value if math.isfinite(value) else _refuse(number)
 
 
 def _depth_exceeds(value: Any, limit: int) -> bool:

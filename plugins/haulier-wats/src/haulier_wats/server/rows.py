@@ -117,6 +117,10 @@ class Recording:
             other.metadata_sha256,
         )
 
+    def stands_in_way_of(self, other: Recording) -> bool:
+        """Whether only one of the two can be stored: they are of one session or one item."""
+        return self.sid == other.sid or (self.item_id is not None and self.item_id == other.item_id)
+
     def metadata_json(self) -> dict[str, Any] | None:
         """The metadata file as answers describe it."""
         if self.metadata_name is None:

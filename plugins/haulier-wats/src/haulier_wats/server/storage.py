@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Storage"]
 
 SWEEP_INTERVAL = 60.0
-"""Least seconds between two sweeps."""
+"""Least seconds between two rounds of tidying up that nobody waits for."""
 
 _log = logging.getLogger(__name__)
 
@@ -131,13 +131,13 @@ class Storage:
         self.folders.drop_session(sid)
 
     def sweep(self) -> None:
-        """Now and then: end overdue sessions, forget old ones, finish deletes."""
+        """End overdue sessions, which frees their keys; now and then, forget old ones and finish deletes."""
         now = self.settings.clock()
+        for sid in self.sessions.overdue(now):
+            self._expire(sid)
         if 0 <= now - self._swept_at < SWEEP_INTERVAL:
             return
         self._swept_at = now
-        for sid in self.sessions.overdue(now):
-            self._expire(sid)
         self.sessions.forget(now - self.settings.ended_ttl)
         self.shelves.settle_deletes()
 

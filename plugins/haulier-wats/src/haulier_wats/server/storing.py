@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from haulier_wats.server.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from haulier_wats.server.folders import Folders
@@ -47,7 +47,7 @@ class Shelves:
             OSError: The files cannot be moved; the session is as it was.
         """
         with self._lock:
-            self._settle_stores()
+            self._settle_stores(recording.stands_in_way_of)
             stored = self._recordings.of_item(recording.item_id) if recording.item_id else None
             if stored is None:
                 self._recordings.begin(recording)
@@ -84,17 +84,20 @@ class Shelves:
         Raises:
             OSError: Files of a recording cannot be moved to their place.
         """
-        self.settle_stores()
+        self.settle_stores(lambda _: True)
         self.settle_deletes()
 
-    def settle_stores(self) -> None:
+    def settle_stores(self, matters: Callable[[Recording], bool]) -> None:
         """Finish storing what failed half-way, in this process or an earlier one.
 
+        Args:
+            matters: Whether the caller cannot go on without this one; others that fail are tried again later.
+
         Raises:
-            OSError: Files of a recording cannot be moved to their place.
+            OSError: Files of a recording that matters cannot be moved to their place.
         """
         with self._lock:
-            self._settle_stores()
+            self._settle_stores(matters)
 
     def settle_deletes(self) -> None:
         """Try again to remove files of deleted recordings."""
@@ -102,15 +105,23 @@ class Shelves:
             for recording in self._recordings.unsettled("deleting"):
                 self._finish_delete(recording)
 
-    def _settle_stores(self) -> None:
+    def _settle_stores(self, matters: Callable[[Recording], bool]) -> None:
         for recording in self._recordings.unsettled("storing"):
-            moves = list(self._moves(recording))
-            if moves and all(source.exists() or target.exists() for source, target in moves):
-                self._move(recording)
-                self._recordings.finish(recording)
-            else:
-                _log.error("recording %s lost a file before it was stored; its session stays open", recording.file_id)
-                self._undo(recording)
+            try:
+                self._settle_store(recording)
+            except OSError as error:
+                if matters(recording):
+                    raise
+                _log.warning("files of recording %s are still not in their place: %s", recording.file_id, error)
+
+    def _settle_store(self, recording: Recording) -> None:
+        moves = list(self._moves(recording))
+        if moves and all(source.exists() or target.exists() for source, target in moves):
+            self._move(recording)
+            self._recordings.finish(recording)
+        else:
+            _log.error("recording %s lost a file before it was stored; what is left is undone", recording.file_id)
+            self._undo(recording)
 
     def _moves(self, recording: Recording) -> Iterator[tuple[Path, Path]]:
         folder = self._folders.recording(recording.folder)
@@ -125,7 +136,8 @@ class Shelves:
 
     def _undo(self, recording: Recording) -> None:
         for source, target in self._moves(recording):
-            if target.exists():
+            # Without its folder the session is over, and nobody waits for the file.
+            if target.exists() and source.parent.is_dir():
                 target.replace(source)
         self._folders.remove_recording(recording.folder)
         self._recordings.remove(recording.file_id)
