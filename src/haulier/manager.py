@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from haulier.errors import (
-    ConfigError,
     HaulierError,
     InputError,
     JournalError,
@@ -239,7 +238,7 @@ class UploadManager:
             JournalError: It could not be written down; nothing was queued.
         """
         service = self.service
-        names = list(dict.fromkeys([self._backend_name(backend), *also]))
+        names = list(dict.fromkeys([service.chosen_backend(backend), *also]))
         for name in names:
             service.destinations.get(name)
         taken = service.intake.take([Submission(path, name, sidecar, metadata or {}) for name in names], linked=True)
@@ -265,7 +264,7 @@ class UploadManager:
             JournalError: It could not be written down.
         """
         service = self.service
-        name = self._backend_name(backend)
+        name = service.chosen_backend(backend)
         service.destinations.get(name)
         result = service.look(folder, max_age_days=max_age_days, settled=settled)
         if result.unreachable is not None:
@@ -433,22 +432,6 @@ class UploadManager:
         else:
             self.service.host.register(plugin)
             self.service.notifier.refresh()
-
-    def _backend_name(self, backend: str | None) -> str:
-        name = backend or self.config.upload.backend
-        if not name:
-            if not self.config.backends:
-                raise ConfigError(
-                    "no backend is configured",
-                    where=str(self.config.path or "no configuration file was found"),
-                    advice="`haulier init` writes a configuration; --config names another one",
-                )
-            raise ConfigError(
-                f"no backend was chosen (configured: {', '.join(self.config.backends)})",
-                where="upload.backend",
-                advice="Set upload.backend, or name one with --backend",
-            )
-        return name
 
 
 def _alive(thread: threading.Thread) -> bool:

@@ -71,14 +71,8 @@ class Session:
         Raises:
             ConfigError: None was chosen, or there is none of this name, or its options are wrong.
         """
-        from haulier.errors import ConfigError
-
-        chosen = name or self.settings.backend or self.manager.config.upload.backend
-        if not chosen:
-            known = ", ".join(self.manager.config.backends) or "none"
-            advice = "Set upload.backend, or name one with --backend"
-            raise ConfigError(f"no backend was chosen (configured: {known})", where="upload.backend", advice=advice)
-        return self.manager.service.destinations.get(chosen)
+        service = self.manager.service
+        return service.destinations.get(service.chosen_backend(name or self.settings.backend))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from haulier.clock import Clock, SystemClock
+from haulier.errors import ConfigError
 from haulier.files import Files
 from haulier.models import Proof, SuspensionReason
 from haulier.service.destinations import Destinations
@@ -109,6 +110,27 @@ class Service:
     def look(self, folder: str | os.PathLike[str], *, max_age_days: float | None, settled: bool) -> ScanResult:
         """Scan a folder once."""
         return self.folders.look(folder, max_age_days=max_age_days, settled=settled)
+
+    def chosen_backend(self, name: str | None) -> str:
+        """The backend of this name, or the configured default.
+
+        Raises:
+            ConfigError: None was named and none is configured.
+        """
+        chosen = name or self.config.upload.backend
+        if chosen:
+            return chosen
+        if not self.config.backends:
+            raise ConfigError(
+                "no backend is configured",
+                where=str(self.config.path or "no configuration file was found"),
+                advice="`haulier init` writes a configuration; --config names another one",
+            )
+        raise ConfigError(
+            f"no backend was chosen (configured: {', '.join(self.config.backends)})",
+            where="upload.backend",
+            advice="Set upload.backend, or name one with --backend",
+        )
 
     def take_candidates(self, result: ScanResult, backend: str) -> list[Taken]:
         """Queue what a scan found."""
