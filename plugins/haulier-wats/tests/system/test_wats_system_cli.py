@@ -11,22 +11,9 @@ import urllib.request
 
 import pytest
 
-from haulier.testing.http_faults import Fault, FaultyProxy
-from haulier_wats.server import ServerSettings, ServerThread, Tokens
+from haulier.testing.http_faults import Fault
 
 TOKEN = "a-token-for-tests"
-
-
-@pytest.fixture
-def server(tmp_path):
-    with ServerThread(ServerSettings(tmp_path / "server", Tokens([TOKEN]))) as running:
-        yield running
-
-
-@pytest.fixture
-def proxy(server):
-    with FaultyProxy(server.url) as running:
-        yield running
 
 
 @pytest.fixture

@@ -9,25 +9,12 @@ import pytest
 from haulier.config.secrets import Secret
 from haulier.journal.sqlite import SqliteJournal
 from haulier.models import Proof, SuspensionReason, TaskState
-from haulier.testing.http_faults import Fault, FaultyProxy
+from haulier.testing.http_faults import Fault
 from haulier.testing.rig import UploadRig
 from haulier_wats.backend import WatsBackend
 from haulier_wats.options import WatsOptions
-from haulier_wats.server import ServerSettings, ServerThread, Tokens
 
 TOKEN = "a-token-for-tests"
-
-
-@pytest.fixture
-def server(tmp_path):
-    with ServerThread(ServerSettings(tmp_path / "server", Tokens([TOKEN]))) as running:
-        yield running
-
-
-@pytest.fixture
-def proxy(server):
-    with FaultyProxy(server.url) as running:
-        yield running
 
 
 @pytest.fixture

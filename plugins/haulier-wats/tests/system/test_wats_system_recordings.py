@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from haulier_wats.server import ServerSettings, ServerThread, Tokens
-
 TOKEN = "a-token-for-tests"
 SAMPLES = Path(__file__).parents[4] / "tests" / "data" / "recordings"
 DAY = 86_400
@@ -33,12 +31,6 @@ def recordings(tmp_path):
     for path in folder.iterdir():
         os.utime(path, (time.time() - DAY, time.time() - DAY))
     return folder
-
-
-@pytest.fixture
-def server(tmp_path):
-    with ServerThread(ServerSettings(tmp_path / "server", Tokens([TOKEN]))) as running:
-        yield running
 
 
 @pytest.fixture
