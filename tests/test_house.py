@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "haulier"
 
 # From the ground up: a module may import its own layer and those before it.
 LAYERS = (
-    ("errors", "models", "clock"),
+    ("errors", "models", "clock", "threads"),
     ("events", "files"),
     ("config",),
     ("backends", "journal", "hooks"),

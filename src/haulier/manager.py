@@ -30,14 +30,13 @@ if TYPE_CHECKING:
     from haulier.discovery.scan import ScanResult
     from haulier.events import Event
     from haulier.models import Receipt
+    from haulier.threads import Runner
 
 __all__ = ["UploadManager"]
 
 log = logging.getLogger("haulier.manager")
 
 StrPath = str | os.PathLike[str]
-
-UPKEEP_SECONDS = 0.25
 
 
 class UploadManager:
@@ -65,9 +64,9 @@ class UploadManager:
         self._ports = ports or Ports()
         self._service: Service | None = None
         self._opening = threading.Lock()
-        self._waker = Waker()
-        self._stopped = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._waker = Waker(self._ports.threads.condition())
+        self._stopping = Waker(self._ports.threads.condition())
+        self._threads: list[Runner] = []
         self._running = False
         self._closed = False
 
@@ -145,12 +144,14 @@ class UploadManager:
             return
         deadline = self._ports.clock.monotonic() + timeout
         service.workers.stop()
-        self._stopped.set()
+        self._stopping.wake()
         self._waker.wake()
         for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join(max(0.0, deadline - self._ports.clock.monotonic()))
-        service.close(max(0.0, deadline - self._ports.clock.monotonic()), idle=not any(map(_alive, self._threads)))
+            thread.join(max(0.0, deadline - self._ports.clock.monotonic()))
+        service.close(
+            max(0.0, deadline - self._ports.clock.monotonic()),
+            idle=not any(thread.is_alive() for thread in self._threads),
+        )
 
     def __enter__(self) -> Self:
         self.start()
@@ -167,9 +168,7 @@ class UploadManager:
             self._spawn(f"haulier-{backend}-{number}", lambda: self._work(backend))
 
     def _spawn(self, name: str, target: Callable[[], None]) -> None:
-        thread = threading.Thread(target=target, name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        self._threads.append(self._ports.threads.spawn(name, target))
 
     def _work(self, backend: str) -> None:
         service = self.service
@@ -190,22 +189,29 @@ class UploadManager:
 
     def _idle_seconds(self, service: Service, backend: str) -> float:
         """Until the next retry is due, at most a second: other processes' submits are not signalled."""
+        longest = self._ports.pace.idle
         with suppress(JournalError):
             due = service.journal.read(lambda tx: tx.next_time([backend]))
             if due is not None:
-                return min(1.0, max(0.02, due - self._ports.clock.now()))
-        return 1.0
+                return min(longest, max(0.02, due - self._ports.clock.now()))
+        return longest
 
     def _keep_up(self) -> None:
         service = self.service
-        while not self._stopped.wait(UPKEEP_SECONDS):
-            before = service.suspended()
+        turn = self._stopping.turn()
+        while True:
+            self._stopping.wait(turn, self._ports.pace.upkeep)
+            if not self._running:
+                return
             try:
+                before = service.suspended()
                 service.upkeep.step()
+                if service.suspended() != before:
+                    self._waker.wake()
+            except JournalError as error:
+                service.upkeep.note_journal_error(error)
             except Exception:  # the upkeep must go on
                 log.exception("the upkeep stumbled")
-            if service.suspended() != before:
-                self._waker.wake()
 
     # -- tasks -------------------------------------------------------------------------------------------------
 
@@ -432,10 +438,6 @@ class UploadManager:
         else:
             self.service.host.register(plugin)
             self.service.notifier.refresh()
-
-
-def _alive(thread: threading.Thread) -> bool:
-    return thread.is_alive() and thread is not threading.current_thread()
 
 
 def _task_error(task: Task) -> HaulierError:

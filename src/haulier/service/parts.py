@@ -23,8 +23,9 @@ from haulier.service.operations import Operations
 from haulier.service.state import Keys, Owner, open_journal, source_id
 from haulier.service.upkeep import Upkeep
 from haulier.service.workers import Waker, Workers
+from haulier.threads import SystemThreads, Threads
 from haulier.transfer.buffers import BufferPool
-from haulier.transfer.engine import UploadEngine, daemon_thread
+from haulier.transfer.engine import UploadEngine
 from haulier.transfer.ledger import Ledger
 from haulier.transfer.policy import Policy
 
@@ -38,11 +39,24 @@ if TYPE_CHECKING:
     from haulier.hooks.notification import Notifier
     from haulier.journal.api import Journal
 
-__all__ = ["Ports", "Service", "open_service", "plugin_host"]
+__all__ = ["Pace", "Ports", "Service", "open_service", "plugin_host"]
 
 log = logging.getLogger("haulier.manager")
 
 WINDOW = 4  # parts in flight per upload, where a backend takes them in parallel
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often idle threads look again, seconds.
+
+    Attributes:
+        upkeep: Between two steps of the upkeep.
+        idle: Longest sleep of a worker: other processes' submits are not signalled.
+    """
+
+    upkeep: float = 0.25
+    idle: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +69,8 @@ class Ports:
         random: Uniform in [0, 1); spreads waits.
         nonce: Makes nonces, 32 hexadecimal digits.
         environ: For secrets given by reference.
-        spawn: Starts a daemon thread for a part of an upload.
+        threads: Starts threads, and how they wait.
+        pace: How often idle threads look again.
         journal: Opens the journal of a state folder.
         wrap: Wraps each named port before it is used, e.g. to count, fail or kill at its calls.
     """
@@ -65,7 +80,8 @@ class Ports:
     random: Callable[[], float] = random.random
     nonce: Callable[[], str] = lambda: secrets.token_hex(16)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    spawn: Callable[[str, Callable[[], None]], None] = daemon_thread
+    threads: Threads = field(default_factory=SystemThreads)
+    pace: Pace = field(default_factory=Pace)
     journal: Callable[[Path, Files], Journal] = open_journal
     wrap: Callable[[str, Any], Any] = lambda name, port: port  # noqa: ARG005
 
@@ -200,13 +216,13 @@ def open_service(config: Config, plugins: Sequence[object], ports: Ports, waker:
     engine = UploadEngine(
         ledger=ledger,
         files=wrap("files", files),
-        pool=BufferPool(upload.memory_budget),
+        pool=BufferPool(upload.memory_budget, ports.threads),
         part_size=upload.part_size,
         window=WINDOW,
         new_nonce=ports.nonce,
         seal=keys.seal,
         unseal=keys.unseal,
-        spawn=ports.spawn,
+        threads=ports.threads,
     )
     workers = Workers(
         ledger=ledger,

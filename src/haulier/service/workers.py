@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from haulier.clock import Clock
     from haulier.models import Proof, ReceiptEntry
     from haulier.service.destinations import Destinations
+    from haulier.threads import Condition
     from haulier.transfer.engine import UploadEngine
     from haulier.transfer.ledger import Lease, Ledger
     from haulier.transfer.run import Progress
@@ -45,10 +46,14 @@ PROGRESS_SECONDS = 0.1
 
 
 class Waker:
-    """Lets threads wait until something happened or a time passed. Thread-safe."""
+    """Lets threads wait until something happened or a time passed. Thread-safe.
 
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
+    Args:
+        condition: What they wait with.
+    """
+
+    def __init__(self, condition: Condition) -> None:
+        self._changed = condition
         self._turn = 0
 
     def turn(self) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from haulier.threads import SystemThreads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from haulier.threads import Threads
     from haulier.transfer.context import RunContext
 
 __all__ = ["BufferPool"]
@@ -21,14 +23,15 @@ class BufferPool:
 
     Args:
         budget: Bytes.
+        threads: How one waits for another.
     """
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, threads: Threads | None = None) -> None:
         self.budget = budget
         self.peak = 0
         self._lent = 0
         self._free: list[bytearray] = []
-        self._changed = threading.Condition()
+        self._changed = (threads or SystemThreads()).condition()
 
     def acquire(self, size: int, context: RunContext) -> bytearray:
         """A buffer of exactly ``size`` bytes; its content is whatever was there.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from haulier.threads import SystemThreads
 from haulier.transfer import actions as do
 from haulier.transfer.run import UploadRun, translated
 
@@ -15,17 +15,13 @@ if TYPE_CHECKING:
     from haulier.backends.api import Backend
     from haulier.files import Files
     from haulier.models import ArtifactRecord, Identity
+    from haulier.threads import Threads
     from haulier.transfer.buffers import BufferPool
     from haulier.transfer.context import RunContext
     from haulier.transfer.ledger import Lease, Ledger
     from haulier.transfer.run import Progress
 
-__all__ = ["UploadEngine", "daemon_thread"]
-
-
-def daemon_thread(name: str, target: Callable[[], None]) -> None:
-    """Start a daemon thread: it dies with the process and is never joined at exit."""
-    threading.Thread(target=target, name=name, daemon=True).start()
+__all__ = ["UploadEngine"]
 
 
 class UploadEngine:
@@ -40,7 +36,7 @@ class UploadEngine:
         new_nonce: Makes nonces.
         seal: Encrypts the secret part of a token.
         unseal: Decrypts it.
-        spawn: Starts a daemon thread.
+        threads: For parts that overlap.
     """
 
     def __init__(
@@ -54,7 +50,7 @@ class UploadEngine:
         new_nonce: Callable[[], str],
         seal: Callable[[Mapping[str, Any]], bytes],
         unseal: Callable[[bytes], Mapping[str, Any]],
-        spawn: Callable[[str, Callable[[], None]], None] = daemon_thread,
+        threads: Threads | None = None,
     ) -> None:
         self.ledger = ledger
         self.files = files
@@ -64,7 +60,7 @@ class UploadEngine:
         self.new_nonce = new_nonce
         self.seal = seal
         self.unseal = unseal
-        self.spawn = spawn
+        self.threads = threads or SystemThreads()
 
     def run(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from haulier.backends.api import Part
+    from haulier.threads import Threads
     from haulier.transfer.buffers import BufferPool
     from haulier.transfer.context import RunContext
     from haulier.transfer.source import Readable
@@ -68,7 +68,7 @@ class OrderedReader:
         pool: Memory.
         context: What to obey.
         ahead: Parts that may lie ready beyond those being sent.
-        spawn: Starts a daemon thread.
+        threads: Reads ahead, and waits.
 
     ``take`` may be called from several threads, each part once, in any order within ``ahead``.
     """
@@ -83,7 +83,7 @@ class OrderedReader:
         pool: BufferPool,
         context: RunContext,
         ahead: int,
-        spawn: Callable[[str, Callable[[], None]], None],
+        threads: Threads,
     ) -> None:
         self._source = source
         self._parts = list(parts)
@@ -92,14 +92,14 @@ class OrderedReader:
         self._pool = pool
         self._context = context
         self._ahead = ahead
-        self._spawn = spawn
+        self._threads = threads
         self._whole = Digests(names)
         self._ready: dict[int, ReadyPart] = {}
         self._read = 0
         self._error: HaulierError | None = None
         self._closed = False
         self._running = False
-        self._changed = threading.Condition()
+        self._changed = threads.condition()
         self._undo = context.on_cancel(self._wake)
 
     def take(self, part: Part) -> ReadyPart:
@@ -134,7 +134,7 @@ class OrderedReader:
             raise
         if len(self._parts) > 1:
             self._running = True
-            self._spawn("haulier-reader", self._read_ahead)
+            self._threads.spawn("haulier-reader", self._read_ahead)
         return ready
 
     def digests(self) -> dict[str, str]:

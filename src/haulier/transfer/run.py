@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from haulier.errors import (
 )
 from haulier.journal.api import SealedToken
 from haulier.models import ArtifactRecord, Role
+from haulier.threads import Mailbox
 from haulier.transfer import actions as do
 from haulier.transfer.bodies import BufferedBody, StreamedBody
 from haulier.transfer.digests import Digests
@@ -73,13 +73,14 @@ class UploadRun:
         self.upload = self._upload(lease.row.nonce)
         self.part_names = backend.abilities.part_digests
         self.whole_names = backend.abilities.whole_digests
-        self.outcomes: queue.SimpleQueue[tuple[do.Action, Any, BaseException | None]] = queue.SimpleQueue()
+        self.outcomes: Mailbox[tuple[do.Action, Any, BaseException | None]] = Mailbox(engine.threads.condition())
         self.in_background = 0
         self.sources: dict[int, Readable] = {}
         self.readers: dict[int, OrderedReader] = {}
         self.opens = 0
         self.sent = 0
         self.restarted = False
+        self.opening = engine.threads.lock()
         self.counting = threading.Lock()
         self.machine = UploadMachine(
             lease.row,
@@ -114,7 +115,7 @@ class UploadRun:
 
     def _start(self, action: do.Action) -> None:
         self.in_background += 1
-        self.engine.spawn("haulier-part", lambda: self.outcomes.put((action, *self._carry_out(action))))
+        self.engine.threads.spawn("haulier-part", lambda: self.outcomes.put((action, *self._carry_out(action))))
 
     def _next_outcome(self) -> tuple[do.Action, Any, BaseException | None]:
         outcome = self.outcomes.get()
@@ -325,7 +326,7 @@ class UploadRun:
                 pool=self.engine.pool,
                 context=self.context,
                 ahead=self.machine.window_now,
-                spawn=self.engine.spawn,
+                threads=self.engine.threads,
             )
         return reader.take(part)
 
@@ -347,7 +348,7 @@ class UploadRun:
             raise
 
     def _source(self, artifact: Artifact) -> Readable:
-        with self.counting:
+        with self.opening:
             source = self.sources.get(artifact.index)
             if source is None:
                 record = self.records.get(artifact.index)
