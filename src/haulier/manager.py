@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
@@ -63,7 +62,7 @@ class UploadManager:
         self._plugins = list(plugins)
         self._ports = ports or Ports()
         self._service: Service | None = None
-        self._opening = threading.Lock()
+        self._opening = self._ports.threads.lock()
         self._waker = Waker(self._ports.threads.condition())
         self._stopping = Waker(self._ports.threads.condition())
         self._threads: list[Runner] = []
@@ -119,9 +118,9 @@ class UploadManager:
         service.upkeep.bury_the_dead()
         service.upkeep.greet()
         self._warn_of_weak_proof(service)
-        self._spawn("haulier-upkeep", self._keep_up)
+        self._spawn("haulier-upkeep", lambda: self._keep_up(service))
         for name in service.destinations.names:
-            self._employ(name)
+            self._employ(service, name)
 
     def _warn_of_weak_proof(self, service: Service) -> None:
         """Say at the start when sources may go although nobody compared their content."""
@@ -162,16 +161,15 @@ class UploadManager:
     ) -> None:
         self.close()
 
-    def _employ(self, backend: str) -> None:
+    def _employ(self, service: Service, backend: str) -> None:
         """Give a backend workers of its own: one that hangs must not hold up the others."""
         for number in range(self.config.upload.max_concurrent_uploads):
-            self._spawn(f"haulier-{backend}-{number}", lambda: self._work(backend))
+            self._spawn(f"haulier-{backend}-{number}", lambda: self._work(service, backend))
 
     def _spawn(self, name: str, target: Callable[[], None]) -> None:
         self._threads.append(self._ports.threads.spawn(name, target))
 
-    def _work(self, backend: str) -> None:
-        service = self.service
+    def _work(self, service: Service, backend: str) -> None:
         while self._running:
             turn = self._waker.turn()
             try:
@@ -196,8 +194,7 @@ class UploadManager:
                 return min(longest, max(0.02, due - self._ports.clock.now()))
         return longest
 
-    def _keep_up(self) -> None:
-        service = self.service
+    def _keep_up(self, service: Service) -> None:
         turn = self._stopping.turn()
         while True:
             self._stopping.wait(turn, self._ports.pace.upkeep)
@@ -432,7 +429,7 @@ class UploadManager:
             is_new = plugin.name not in self.service.destinations.names
             self.service.destinations.add(plugin)
             if is_new and self._running:
-                self._employ(plugin.name)
+                self._employ(self.service, plugin.name)
         elif self._service is None:
             self._plugins.append(plugin)
         else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import mimetypes
-import secrets
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -63,6 +62,7 @@ class Intake:
         key_template: See the option ``upload.key_template``.
         delete_source: Whether sources are to be removed after completion.
         decide: Asks plugins, see :meth:`haulier.hooks.loading.PluginHost.decide`.
+        new_nonce: Makes the ids of tasks unique: at least twelve hexadecimal digits.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Intake:
         key_template: str,
         delete_source: bool,
         decide: Callable[..., Decision],
+        new_nonce: Callable[[], str],
     ) -> None:
         self.ledger = ledger
         self.files = files
@@ -83,6 +84,7 @@ class Intake:
         self.key_template = key_template
         self.delete_source = delete_source
         self._decide = decide
+        self._new_nonce = new_nonce
 
     def take(self, submissions: Sequence[Submission], *, linked: bool = False) -> list[Taken]:
         """Write tasks, one transaction for all: they are on disk when this returns. Known items give their own task.
@@ -150,7 +152,7 @@ class Intake:
         if metadata:
             self._check_metadata(identity.path, metadata, submission.backend)
         now = self.clock.now()
-        task_id = f"upload_{int(now)}_{secrets.token_hex(6)}"
+        task_id = f"upload_{int(now)}_{self._new_nonce()[-12:]}"
         return TaskRow(
             id=task_id,
             state=TaskState.QUEUED,

@@ -186,7 +186,7 @@ def open_service(config: Config, plugins: Sequence[object], ports: Ports, waker:
     keys = Keys.load(folder, files, _keyring())
     host = plugin_host(config, plugins)
     notifier = Notifier(host, clock=clock)
-    owner = Owner(journal, folder, files, clock, f"{os.getpid()}-{secrets.token_hex(6)}")
+    owner = Owner(journal, folder, files, clock, f"{os.getpid()}-{ports.nonce()[-12:]}")
 
     def publish(told: Sequence[Event]) -> None:
         notifier.publish(told)
@@ -242,6 +242,7 @@ def open_service(config: Config, plugins: Sequence[object], ports: Ports, waker:
         key_template=upload.key_template,
         delete_source=upload.delete_after_upload,
         decide=host.decide,
+        new_nonce=ports.nonce,
     )
     folders = Folders(config=config, intake=intake, files=files, clock=clock, decide=host.decide)
     disposer = Disposer(

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from haulier.errors import StateFolderError
-from haulier.journal.api import OwnerRow
+from haulier.journal.api import OwnerRow, TaskFilter
+from haulier.models import TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -180,22 +181,47 @@ class Owner:
         self.id = owner_id
         self._journal = journal
         self._files = files
+        self._clock = clock
         self._path = folder / "owners" / f"{owner_id}.lock"
-        lock = files.lock_file(self._path)
+        self._lock: FileLock = self._locked()
+        self._enter()
+
+    def _locked(self) -> FileLock:
+        lock = self._files.lock_file(self._path)
         if lock is None:
             raise StateFolderError("the owner's lock file cannot be locked", where=str(self._path))
-        self._lock: FileLock = lock
-        row = OwnerRow(owner_id, str(self._path), clock.now())
-        journal.write(lambda tx: tx.put_owner(row))
+        return lock
+
+    def _enter(self) -> None:
+        row = OwnerRow(self.id, str(self._path), self._clock.now())
+        self._journal.write(lambda tx: tx.put_owner(row))
+
+    def show_life(self) -> None:
+        """Enter again if somebody removed the lock file, or took this owner for dead because of that."""
+        if not self._files.is_locked(self._path):
+            self._lock.release()
+            self._lock = self._locked()
+        if all(row.id != self.id for row in self._journal.read(lambda tx: tx.owners())):
+            self._enter()
 
     def bury_the_dead(self, release: Callable[[str], int]) -> int:
-        """Give back the tasks of owners that nobody holds the lock of; how many."""
+        """Give back the tasks of owners that nobody holds the lock of, entered or not; how many."""
         released = 0
-        for row in self._journal.read(lambda tx: tx.owners()):
-            if row.id != self.id and not self._files.is_locked(row.lock_path):
-                released += release(row.id)
-                Path(row.lock_path).unlink(missing_ok=True)
+        for owner, path in self._others().items():
+            if not self._files.is_locked(path):
+                released += release(owner)
+                path.unlink(missing_ok=True)
         return released
+
+    def _others(self) -> dict[str, Path]:
+        """Lock files of all other owners: those that are entered, and those that merely hold tasks."""
+
+        def query(tx: Transaction) -> dict[str, Path]:
+            flying = tx.tasks(TaskFilter(frozenset({TaskState.UPLOADING})))
+            holders = {row.owner: self._path.with_name(f"{row.owner}.lock") for row in flying}
+            return {**holders, **{row.id: Path(row.lock_path) for row in tx.owners()}}
+
+        return {owner: path for owner, path in self._journal.read(query).items() if owner != self.id}
 
     def close(self) -> None:
         """Let go of the lock; the row is removed by the caller, or by the next manager."""

@@ -98,7 +98,8 @@ class Upkeep:
         self.journal_error = error
 
     def bury_the_dead(self) -> int:
-        """Give back the tasks of owners that died; how many."""
+        """Show that this one lives, and give back the tasks of owners that died; how many."""
+        self.owner.show_life()
         return self.owner.bury_the_dead(self.ledger.release_owner)
 
     def probe(self) -> None:

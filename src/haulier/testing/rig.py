@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -120,6 +121,7 @@ class UploadRig:
             key_template="{id16}/{name}",
             delete_source=self.settings.delete_source,
             decide=_no_plugin,
+            new_nonce=lambda: secrets.token_hex(6),
         )
         self.operations = Operations(self.ledger)
         self.disposer = Disposer(
@@ -197,6 +199,9 @@ class UploadRig:
 
 class _NoOwner:
     """A rig has no lock files, and nobody to bury."""
+
+    def show_life(self) -> None:
+        """It cannot be taken for dead."""
 
     def bury_the_dead(self, _: object) -> int:
         return 0
