@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from haulier import events
 from haulier.errors import OutcomeUnknownError, TaskNotFoundError
@@ -12,7 +12,7 @@ from haulier.transfer.policy import NO_SESSION
 from haulier.transfer.states import TRANSITIONS, Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from haulier.journal.api import Transaction
     from haulier.transfer.ledger import Ledger
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["Operations"]
 
 _CAUSES = {"retry": Cause.RETRY, "cancel": Cause.CANCEL, "pause": Cause.PAUSE, "resume": Cause.RESUME}
-_FRESH_START = {"attempts": 0, "suspicion": 0, "restarts": 0, "not_before": None, "slow_lane": False}
+_FRESH_BY_CAUSE: Mapping[Cause, Mapping[str, Any]] = {
+    Cause.RETRY: {"attempts": 0, "suspicion": 0, "restarts": 0, "not_before": None, "slow_lane": False},
+    Cause.RESUME: {"not_before": None},  # what it waited for is past; the clock may have been set back since
+}
 
 
 class Operations:
@@ -84,7 +87,7 @@ class Operations:
         after = TRANSITIONS.get((row.state, cause))
         if after is None:
             return False
-        fresh = _FRESH_START if cause is Cause.RETRY else {}
+        fresh = _FRESH_BY_CAUSE.get(cause, {})
         if cause is Cause.RETRY and _is_outcome_unknown(row):
             fresh = {**fresh, **NO_SESSION}  # somebody looked and says so: this once a new session may be opened
             tx.clear_parts(row.id)

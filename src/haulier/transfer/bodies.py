@@ -114,6 +114,7 @@ class StreamedBody(_Body):
         where: The source's path, for messages.
         context: What to obey.
         on_sent: Told of bytes handed out; negative after a rewind.
+        before_last: Called when the last byte is read and not yet handed out; may raise.
     """
 
     def __init__(
@@ -124,12 +125,14 @@ class StreamedBody(_Body):
         where: str,
         context: RunContext,
         on_sent: Callable[[int], None],
+        before_last: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(part.size, context, on_sent)
         self._source = source
         self._part = part
         self._names = names
         self._where = where
+        self._before_last = before_last
         self._running = Digests(names)
         self._known: dict[str, str] | None = None
 
@@ -174,4 +177,6 @@ class StreamedBody(_Body):
 
     def _fill(self, view: memoryview) -> None:
         read_fully(self._source, self._part.offset + self._position, view, self._where)
+        if self._position + len(view) == self.size:
+            self._before_last()
         self._running.update(view)

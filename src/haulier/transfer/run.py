@@ -272,13 +272,14 @@ class UploadRun:
             return self._backend_commit(action, None)
         part = action.last
         if self._streams(part):
-            body = self._streamed_body(part)
+            body = self._streamed_body(part, before_last=self._inspect)
             stored = self._guarded(body, lambda: self._backend_commit(action, LastPart(part, body)))
             self.machine.digests[part.artifact] = body.digests_sent()
             return stored
         ready = self._ready_part(part, in_order=action.in_order)
         try:
             self._keep_whole(part)
+            self._inspect()
             buffered = BufferedBody(
                 memoryview(ready.buffer), ready.digests, lambda: self._whole(part), self.context, self._count_sent
             )
@@ -305,10 +306,12 @@ class UploadRun:
         session_is_whole = self.machine.parts_mode is PartsMode.WHOLE
         return (session_is_whole and part.size > self.engine.part_size) or part.size * 2 > self.engine.pool.budget
 
-    def _streamed_body(self, part: Part) -> StreamedBody:
+    def _streamed_body(self, part: Part, before_last: Callable[[], None] = lambda: None) -> StreamedBody:
         artifact = self.upload.artifacts[part.artifact]
         names = self.part_names | self.whole_names
-        return StreamedBody(self._source(artifact), part, names, self._where(artifact), self.context, self._count_sent)
+        return StreamedBody(
+            self._source(artifact), part, names, self._where(artifact), self.context, self._count_sent, before_last
+        )
 
     def _ready_part(self, part: Part, *, in_order: bool) -> Any:
         artifact = self.upload.artifacts[part.artifact]

@@ -57,6 +57,7 @@ class Checks:
         chain_key: Key of the receipts' chain.
         away: Names of destinations that nobody can reach now.
         stolen: Tasks whose lease was taken from a living owner: their parts may be sent twice.
+        touched: Digests of contents that got a new modification time, which makes them another item.
     """
 
     journal: Journal
@@ -66,6 +67,7 @@ class Checks:
     ever: dict[str, set[str]] = field(default_factory=dict)
     accepted: set[str] = field(default_factory=set)
     stolen: set[str] = field(default_factory=set)
+    touched: set[str] = field(default_factory=set)
     rows: dict[str, TaskRow] = field(default_factory=dict)
     receipts: dict[str, Receipt] = field(default_factory=dict)
     progress: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -118,7 +120,9 @@ class Checks:
             if found is None:
                 raise BrokenError("wrongly reported", f"{row.id} has a receipt for {entry.key}, which is not stored")
             if found.sha256 != entry.sha256:
-                raise BrokenError("wrongly reported", f"{entry.key} holds other bytes than the receipt of {row.id} says")
+                raise BrokenError(
+                    "wrongly reported", f"{entry.key} holds other bytes than the receipt of {row.id} says"
+                )
             if entry.sha256 not in self.ever[entry.name]:
                 raise BrokenError("wrongly reported", f"{entry.key} is a mixture: {entry.name} never held these bytes")
 
@@ -141,7 +145,9 @@ class Checks:
 
     def _is_new(self, backend: str, upload: Upload, part: Part) -> None:
         known = self.journal.read(lambda tx: list(tx.parts(upload.task)))
-        if not any((row.artifact, row.number, row.offset) == (part.artifact, part.number, part.offset) for row in known):
+        if not any(
+            (row.artifact, row.number, row.offset) == (part.artifact, part.number, part.offset) for row in known
+        ):
             return
         sessions = self.stores[backend].sessions.values()
         for session in sessions:
@@ -229,7 +235,7 @@ class Checks:
                 if entry.key not in keys:
                     raise BrokenError("doubled", f"{entry.key} at {name} belongs to no task")
                 if not entry.key.endswith(".json"):
-                    if entry.sha256 in seen:
+                    if entry.sha256 in seen and entry.sha256 not in self.touched:
                         raise BrokenError("doubled", f"{seen[entry.sha256]} and {entry.key} hold the same recording")
                     seen[entry.sha256] = entry.key
 
@@ -241,7 +247,8 @@ class Checks:
             previous = receipt.chain
 
     def _events_are_in_order(self) -> None:
-        last, kinds = 0, {row_id: [] for row_id in self.rows}  # type: dict[str, list[str]]
+        last = 0
+        kinds: dict[str, list[str]] = {row_id: [] for row_id in self.rows}
         for event in self.journal.read(lambda tx: list(tx.events(0, 100_000))):
             if event.sequence <= last:
                 raise BrokenError("wrongly reported", "the sequence of events does not grow")

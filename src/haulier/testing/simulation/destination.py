@@ -133,7 +133,12 @@ class SimDestination(MemoryBackend):
     # -- the network -------------------------------------------------------------------------------------------
 
     def _through(
-        self, method: str, context: Context, call: Callable[[], T], upload: Upload | None = None, part: Part | None = None
+        self,
+        method: str,
+        context: Context,
+        call: Callable[[], T],
+        upload: Upload | None = None,
+        part: Part | None = None,
     ) -> T:
         """Out, there, and back."""
         self.scheduler.step(f"{self.name}.{method}")

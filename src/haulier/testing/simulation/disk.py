@@ -74,7 +74,7 @@ class SimFiles(Files):
         self._step("open_source")
         if os.fspath(path) in self._disk.in_use:
             error = PermissionError(errno.EACCES, "another program holds the file", os.fspath(path))
-            error.winerror = 32  # type: ignore[attr-defined]  what Windows says then
+            error.winerror = 32  # type: ignore[attr-defined, unused-ignore]  # what Windows says then
             raise error
         return _SimHandle(super().open_source(path), self._disk)
 
@@ -160,5 +160,3 @@ class _SimHandle:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-

@@ -292,10 +292,7 @@ class World:
         """Media files in the folder: item id and digest by path."""
         files, own = Files(), source_id(self.journal)
         paths = [path for path in sorted(self.folder.glob("*.mp4")) if path.stat().st_size]
-        return {
-            str(path): (files.identity(path, own).item_id, digest(path.read_bytes()))
-            for path in paths
-        }
+        return {str(path): (files.identity(path, own).item_id, digest(path.read_bytes())) for path in paths}
 
     def private(self) -> list[str]:
         """Names that something was taken aside under."""
@@ -352,8 +349,10 @@ class World:
         self._path(number).unlink(missing_ok=True)
 
     def _on_touch(self, number: int) -> None:
-        if self.folder.exists() and self._path(number).exists():
-            self._stamp(self._path(number))
+        path = self._path(number)
+        if self.folder.exists() and path.exists():
+            self.checks.touched.add(digest(path.read_bytes()))
+            self._stamp(path)
 
     def _on_sidecar(self, number: int) -> None:
         if self.folder.exists():
@@ -375,7 +374,7 @@ class World:
     def _on_kill(self, process: int, seconds: int) -> None:
         name = self.names[process % len(self.names)]
         self.end(name)
-        self.after(seconds, lambda: self.managers.get(name) or self.boot(name))
+        self.after(seconds, lambda: None if name in self.managers else self.boot(name))
 
     def _on_close(self, process: int, seconds: int) -> None:
         """A clean end; what does not stop in time dies with the process."""
