@@ -114,10 +114,10 @@ class UploadManager:
         service = self.service
         if self._running or not self.config.upload.enabled:
             return
-        self._running = True
         service.upkeep.bury_the_dead()
         service.upkeep.greet()
         self._warn_of_weak_proof(service)
+        self._running = True
         self._spawn("haulier-upkeep", lambda: self._keep_up(service))
         for name in service.destinations.names:
             self._employ(service, name)

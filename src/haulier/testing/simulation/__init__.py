@@ -4,6 +4,6 @@
 """
 
 from haulier.testing.simulation.plan import Incident, Plan, make_plan
-from haulier.testing.simulation.runner import Outcome, run_plan, run_seed, shrink
+from haulier.testing.simulation.runner import Outcome, run_many, run_plan, run_seed, shrink
 
-__all__ = ["Incident", "Outcome", "Plan", "make_plan", "run_plan", "run_seed", "shrink"]
+__all__ = ["Incident", "Outcome", "Plan", "make_plan", "run_many", "run_plan", "run_seed", "shrink"]

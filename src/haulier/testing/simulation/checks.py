@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["BrokenError", "Checks", "digest"]
 
 MOVES = {(before, after) for (before, _), after in TRANSITIONS.items()}
-ENDS_WITHOUT_STORING = frozenset({"source_unavailable", "source_unstable", "outcome_unknown"})
+HONEST_ENDS = frozenset({"source_unavailable", "source_unstable", "outcome_unknown"})
 
 
 class BrokenError(BaseException):
@@ -58,6 +58,7 @@ class Checks:
         away: Names of destinations that nobody can reach now.
         stolen: Tasks whose lease was taken from a living owner: their parts may be sent twice.
         touched: Digests of contents that got a new modification time, which makes them another item.
+        honest_ends: Codes with which a task may stay failed although nothing is wrong any more.
     """
 
     journal: Journal
@@ -68,6 +69,7 @@ class Checks:
     accepted: set[str] = field(default_factory=set)
     stolen: set[str] = field(default_factory=set)
     touched: set[str] = field(default_factory=set)
+    honest_ends: frozenset[str] = HONEST_ENDS
     rows: dict[str, TaskRow] = field(default_factory=dict)
     receipts: dict[str, Receipt] = field(default_factory=dict)
     progress: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -219,13 +221,17 @@ class Checks:
     def _ended_well(self, row: TaskRow) -> None:
         if row.state is TaskState.COMPLETED:
             self._receipt_is_true(row, self.receipts[row.id])
-            if row.disposal is Disposal.PENDING:
+            if row.disposal is Disposal.PENDING and not self.waits_for_another(row):
                 raise BrokenError("stuck", f"the source of {row.id} is never disposed of")
         elif row.state is TaskState.FAILED:
-            if row.error is None or row.error.code not in ENDS_WITHOUT_STORING:
+            if row.error is None or row.error.code not in self.honest_ends:
                 raise BrokenError("stuck", f"{row.id} stays failed although nothing is wrong any more: {row.error}")
         elif row.state is not TaskState.CANCELLED:
             raise BrokenError("stuck", f"{row.id} is still {row.state} ({row.error}, {row.not_before})")
+
+    def waits_for_another(self, row: TaskRow) -> bool:
+        """Its source also goes to another destination, where it failed."""
+        return any(other.group == row.group and other.state is TaskState.FAILED for other in self.rows.values())
 
     def _all_objects_are_ours(self) -> None:
         for name, store in self.stores.items():
@@ -235,7 +241,7 @@ class Checks:
                 if entry.key not in keys:
                     raise BrokenError("doubled", f"{entry.key} at {name} belongs to no task")
                 if not entry.key.endswith(".json"):
-                    if entry.sha256 in seen and entry.sha256 not in self.touched:
+                    if entry.size and entry.sha256 in seen and entry.sha256 not in self.touched:
                         raise BrokenError("doubled", f"{seen[entry.sha256]} and {entry.key} hold the same recording")
                     seen[entry.sha256] = entry.key
 

@@ -14,9 +14,9 @@ from haulier.testing.simulation.plan import Plan, make_plan
 from haulier.testing.simulation.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Outcome", "run_plan", "run_seed", "shrink"]
+__all__ = ["Outcome", "run_many", "run_plan", "run_seed", "shrink"]
 
 MEMORY = Path("/dev/shm")  # noqa: S108  a folder in memory, where there is one
 
@@ -49,6 +49,23 @@ class Outcome:
 def run_seed(seed: int) -> Outcome:
     """Simulate a seed."""
     return run_plan(make_plan(seed))
+
+
+def run_many(seeds: Sequence[int], jobs: int | None = None) -> Iterator[Outcome]:
+    """Simulate many seeds in their order, in processes side by side.
+
+    Args:
+        seeds: Which.
+        jobs: How many processes; None for one for each processor.
+    """
+    if jobs == 1:
+        yield from map(run_seed, seeds)
+        return
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(run_seed, seeds, chunksize=5)
 
 
 def run_plan(plan: Plan) -> Outcome:

@@ -20,6 +20,7 @@ from haulier.config.models import BackendConfig, Config, PluginsConfig, UploadCo
 from haulier.errors import (
     AuthenticationError,
     HaulierError,
+    JournalError,
     NetworkError,
     PermissionDeniedError,
     ServerError,
@@ -107,6 +108,7 @@ class World:
         self.nonces = itertools.count(1)
         self.writes = itertools.count(1)
         self.faults = 0
+        self.look_again_by = 0.0  # virtual time by which a folder that was away is looked at again
         self.checks = Checks(self.journal, self.stores, self._chain_key, self._is_away)
         self.managers: dict[str, UploadManager] = {}
         self.restarts: dict[str, float] = {}
@@ -148,12 +150,18 @@ class World:
             for number, place in enumerate(PLACES):
                 service.destinations.add(self._destination(place, self.plan.modes[number]))
             service.workers.tell = self.checks.on_progress
-            try:
-                manager.start()
-            except HaulierError:
-                self.after(10.0, lambda: self.ask_by_name(process, "start", lambda found: found.start()))
+            self._start(manager, process)
 
         self.scheduler.spawn(process, "boot", begin)
+
+    def _start(self, manager: UploadManager, process: str) -> None:
+        """Start as a host does that tries again when the disk was full."""
+        try:
+            manager.start()
+        except JournalError:
+            self.after(10.0, lambda: self.ask_by_name(process, "start", lambda found: self._start(found, process)))
+        except HaulierError:
+            return  # somebody closed it meanwhile
 
     def _config(self) -> Config:
         upload = UploadConfig(
@@ -276,16 +284,23 @@ class World:
         self.disk.in_use.clear()
         for _ in range(10):
             self.ask(0, "resume", lambda manager: manager.resume())
-            self.run(400.0, until=self._is_quiet)
+            self.run(400.0, until=lambda: self._is_quiet() and self.scheduler.time > self.look_again_by)
             self.ask(0, "retry", lambda manager: manager.retry())
             self.run(45.0)
-            if self._is_quiet():
+            if self._is_quiet() and self.scheduler.time > self.look_again_by:
                 return
 
     def _is_quiet(self) -> bool:
         rows = self.checks.rows.values()
-        return all(row.state in ENDED and row.disposal is not Disposal.PENDING for row in rows) and not any(
-            row.state is TaskState.FAILED and row.error and row.error.code not in _FINAL for row in rows
+        ended = all(row.state in ENDED for row in rows)
+        disposed = all(row.disposal is not Disposal.PENDING or self.checks.waits_for_another(row) for row in rows)
+        return (
+            ended
+            and disposed
+            and not any(
+                row.state is TaskState.FAILED and row.error and row.error.code not in self.checks.honest_ends
+                for row in rows
+            )
         )
 
     def present(self) -> dict[str, tuple[str, str]]:
@@ -321,7 +336,7 @@ class World:
 
     def _content(self, size: int) -> bytes:
         tag = f"{self.plan.seed} {next(self.writes)} ".encode()
-        return (tag + hashlib.sha256(tag).digest() * (size // 32 + 1))[: max(size, len(tag))] if size else b""
+        return (hashlib.sha256(tag).digest() * (size // 32 + 1))[: max(size, 8)] if size else b""
 
     def _stamp(self, path: Path) -> None:
         at = int((FRESH + self.scheduler.time - 100) * 1_000_000_000) + next(self.writes)
@@ -400,6 +415,8 @@ class World:
         self.stores[PLACES[place]].faults.add(method, forget=True)
 
     def _on_wrong_digest(self, place: int, method: str) -> None:
+        # An object that was not believed stays under its key; a changed source then finds it taken.
+        self.checks.honest_ends |= {"conflict"}
         self.stores[PLACES[place]].faults.add(method, wrong_digests=True)
 
     def _on_mood(self, place: int, mood: str, seconds: int) -> None:
@@ -429,6 +446,7 @@ class World:
         if self.folder.exists():
             self.folder.rename(away)
             self.after(seconds, lambda: away.rename(self.folder))
+            self.look_again_by = self.scheduler.time + seconds + 340.0
 
     def _on_unreadable(self, number: int, seconds: int) -> None:
         self.disk.unreadable.add(str(self._path(number)))
@@ -458,9 +476,6 @@ class World:
         name = self.names[process % len(self.names)]
         self.checks.stolen.update(self.checks.rows)
         self.disk.free_locks_of(name)
-
-
-_FINAL = frozenset({"source_unavailable", "source_unstable", "outcome_unknown"})
 
 
 def _error(name: str) -> Exception:
