@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["BrokenError", "Checks", "digest"]
 
 MOVES = {(before, after) for (before, _), after in TRANSITIONS.items()}
+MOST_SUSPICION = 3  # after so many suspensions in flight an item pays for itself
 HONEST_ENDS = frozenset({"source_unavailable", "source_unstable", "outcome_unknown"})
 
 
@@ -104,10 +105,11 @@ class Checks:
             raise BrokenError("doubled", f"the epoch of {row.id} went back")
         if row.acknowledged > row.size:
             raise BrokenError("wrongly reported", f"{row.id} has {row.acknowledged} of {row.size} bytes acknowledged")
-        unreachable = row.error is not None and row.error.code == "network" and self.away(row.backend)
-        if row.attempts > before.attempts and unreachable and row.error and "refused" in row.error.what:
-            if before.suspicion < 3:
-                raise BrokenError("charged", f"{row.id} pays for an outage of {row.backend}")
+        if row.attempts > before.attempts and before.suspicion < MOST_SUSPICION and self._is_refused(row):
+            raise BrokenError("charged", f"{row.id} pays for an outage of {row.backend}")
+
+    def _is_refused(self, row: TaskRow) -> bool:
+        return self.away(row.backend) and row.error is not None and "refused" in row.error.what
 
     def _completed(self, row: TaskRow) -> None:
         receipt = self.journal.read(lambda tx: tx.receipt(row.id))

@@ -101,7 +101,7 @@ def _incident(chance: Random) -> Incident:
     return Incident(gap, kind, _detail(kind, chance))
 
 
-def _detail(kind: str, chance: Random) -> tuple[Any, ...]:  # noqa: C901, PLR0911, PLR0912  one case per kind
+def _detail(kind: str, chance: Random) -> tuple[Any, ...]:  # noqa: C901, PLR0912  one case per kind
     number, process, place = chance.randrange(FILES), chance.randrange(2), chance.randrange(2)
     seconds = chance.choice([1, 20, 90])
     match kind:

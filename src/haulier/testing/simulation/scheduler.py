@@ -1,6 +1,6 @@
 """Threads of which one runs at a time, chosen by a seed, in a time that passes only while nobody can run.
 
-Code under simulation gets its threads, locks and waits from :class:`SimThreads` and calls ports that report each step to
+Code under simulation gets its threads, locks and waits from :class:`SimThreads`; its ports report each step to
 :meth:`Scheduler.step`. Between two steps a thread runs alone, so a seed fixes everything that happens.
 """
 

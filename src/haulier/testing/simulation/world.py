@@ -1,6 +1,6 @@
 """A simulated world: one machine with a watched folder, one or two agents on one journal, two destinations.
 
-The agents are real: :class:`~haulier.manager.UploadManager` with its workers, upkeep, policy, engine and journal. Around
+The agents are real: :class:`~haulier.manager.UploadManager` with workers, upkeep, policy, engine and journal. Around
 them everything that is a port is simulated: threads, time, disk, destinations.
 """
 
@@ -10,7 +10,6 @@ import hashlib
 import itertools
 import os
 import secrets
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -40,6 +39,7 @@ from haulier.testing.simulation.scheduler import Scheduler, SimThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from haulier.backends.memory import MemoryObject
     from haulier.journal.api import Journal, TaskRow
@@ -247,7 +247,7 @@ class World:
 
     def _memory_is_bounded(self) -> None:
         for manager in self.managers.values():
-            if manager._service is not None and manager._service.workers.engine.pool.peak > 400:  # noqa: SLF001, PLR2004
+            if manager._service is not None and manager._service.workers.engine.pool.peak > 400:  # noqa: SLF001
                 raise BrokenError("memory", "bodies took more than the memory budget")
 
     def after(self, seconds: float, call: Callable[[], object]) -> None:
@@ -376,7 +376,7 @@ class World:
             self.checks.ever.setdefault(path.name, set()).add(digest(path.read_bytes()))
             self._stamp(path)
 
-    def _on_submit(self, process: int, number: int, place: int, also: bool) -> None:  # noqa: FBT001
+    def _on_submit(self, process: int, number: int, place: int, also: bool) -> None:
         path = self._path(number)
         others = [PLACES[1 - place]] if also else []
 
@@ -463,7 +463,7 @@ class World:
         """The wall clock is set, or the machine slept."""
         self.clock_ahead += seconds
 
-    def _on_operate(self, process: int, action: str, all_of_them: bool) -> None:  # noqa: FBT001
+    def _on_operate(self, process: int, action: str, all_of_them: bool) -> None:
         def operate(manager: UploadManager) -> None:
             ids = [] if all_of_them else [task.id for task in manager.tasks(limit=1)]
             if all_of_them or ids:
