@@ -1,0 +1,167 @@
+"""What simulations found, each as the smallest test that shows it."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from haulier.backends.api import CommitMode, PartsMode, ResumeMode
+from haulier.backends.memory import MemoryBackend, MemoryOptions
+from haulier.clock import SystemClock
+from haulier.config.models import BackendConfig, Config, UploadConfig
+from haulier.errors import JournalUnavailableError, NetworkError, ThrottledError
+from haulier.files import Files
+from haulier.journal.memory import MemoryJournal
+from haulier.manager import UploadManager
+from haulier.models import TaskState
+from haulier.service.parts import Pace, Ports
+from haulier.service.state import Owner
+from haulier.testing.rig import RigSettings, UploadRig
+from haulier.transfer.context import RunContext
+
+LAST_PART = [
+    (PartsMode.SEQUENTIAL, ResumeMode.OFFSET, CommitMode.LAST_PART),
+    (PartsMode.WHOLE, ResumeMode.NONE, CommitMode.LAST_PART),
+]
+
+
+@pytest.mark.parametrize("mode", LAST_PART, ids="-".join)
+@pytest.mark.parametrize("budget", [64 * 1024, 1024], ids=["buffered", "streamed"])
+def test_invariant_7_a_source_that_changes_while_the_committing_part_is_read_is_never_stored_torn(
+    tmp_path, mode, budget
+):
+    parts, resume, commit = mode
+    destination = MemoryBackend("main", MemoryOptions(parts=parts, resume=resume, commit=commit))
+    rig = UploadRig(MemoryJournal(), destination, settings=RigSettings(memory_budget=budget, part_size=1024))
+    video = tmp_path / "session.mp4"
+    video.write_bytes(b"old" * 500)
+    pending = [b"new" * 900]
+
+    def when(_):
+        if pending:
+            video.write_bytes(pending.pop())
+        return False
+
+    destination.store.faults.add("commit", when=when)
+    task = rig.submit(video)
+    rig.work_on(600)
+    receipt = rig.receipt(task)
+    stored = b"".join(destination.read(receipt.key, RunContext()))
+    assert not pending
+    assert stored in {b"old" * 500, b"new" * 900}
+    assert receipt.sha256 == hashlib.sha256(stored).hexdigest()
+
+
+def test_a_resumed_task_does_not_wait_for_a_time_that_a_clock_set_back_made_far(tmp_path):
+    destination = MemoryBackend("main", MemoryOptions())
+    rig = UploadRig(MemoryJournal(), destination)
+    video = tmp_path / "session.mp4"
+    video.write_bytes(b"video")
+    destination.store.faults.add("open", before=ThrottledError("429", retry_after=30))
+    task = rig.submit(video)
+    rig.work()
+    rig.operations.apply("pause", [task])
+    rig.clock.jump(-86_400)
+    rig.operations.apply("resume", [task])
+    rig.work()
+    assert rig.row(task).state is TaskState.COMPLETED
+
+
+def owner(journal, folder, name):
+    return Owner(journal, folder, Files(), SystemClock(), name)
+
+
+@pytest.fixture
+def state(tmp_path):
+    (tmp_path / "owners").mkdir()
+    return tmp_path
+
+
+def test_invariant_1_tasks_of_an_owner_that_nobody_entered_are_given_back(state):
+    """Taken for dead once, it claimed again, and then it died."""
+    journal = MemoryJournal()
+    rig = UploadRig(journal, MemoryBackend("main", MemoryOptions()), owner="late")
+    (state / "session.mp4").write_bytes(b"video")
+    task = rig.submit(state / "session.mp4")
+    late, other = owner(journal, state, "late"), owner(journal, state, "other")
+    late.close()
+    other.bury_the_dead(rig.ledger.release_owner)
+    rig.ledger.claim(["main"])
+    assert rig.row(task).state is TaskState.UPLOADING
+    assert other.bury_the_dead(rig.ledger.release_owner) == 1
+    assert rig.row(task).state is TaskState.QUEUED
+    other.close()
+
+
+def test_an_owner_whose_lock_file_was_removed_shows_that_it_lives(state):
+    journal = MemoryJournal()
+    rig = UploadRig(journal, MemoryBackend("main", MemoryOptions()), owner="living")
+    living, other = owner(journal, state, "living"), owner(journal, state, "other")
+    for lock in state.joinpath("owners").glob("living*"):
+        lock.unlink()
+    assert other.bury_the_dead(rig.ledger.release_owner) == 0
+    living.show_life()
+    (state / "session.mp4").write_bytes(b"video")
+    task = rig.submit(state / "session.mp4")
+    rig.ledger.claim(["main"])
+    assert other.bury_the_dead(rig.ledger.release_owner) == 0
+    assert rig.row(task).state is TaskState.UPLOADING
+    living.close()
+    other.close()
+
+
+class Unwilling(MemoryJournal):
+    """Cannot be read while ``away``."""
+
+    away = False
+
+    def read(self, query):
+        if self.away:
+            raise JournalUnavailableError("the journal cannot be used now", where="test")
+        return super().read(query)
+
+    def write(self, change, *, durable=True, then=None):
+        if self.away:
+            raise JournalUnavailableError("the journal cannot be used now", where="test")
+        return super().write(change, durable=durable, then=then)
+
+
+@pytest.fixture
+def unwilling(tmp_path):
+    journal = Unwilling()
+    upload = UploadConfig(backend="main", state_dir=tmp_path / "state")
+    config = Config(upload, backends={"main": BackendConfig("main", "memory")})
+    (tmp_path / "state" / "owners").mkdir(parents=True)
+    ports = Ports(journal=lambda folder, files: journal, pace=Pace(upkeep=0.01, idle=0.01))
+    manager = UploadManager(config, ports=ports)
+    yield manager, journal
+    journal.away = False
+    manager.close()
+
+
+def test_a_manager_whose_start_failed_can_be_started_again(unwilling, tmp_path):
+    manager, journal = unwilling
+    (tmp_path / "session.mp4").write_bytes(b"video")
+    task = manager.submit(tmp_path / "session.mp4")
+    journal.away = True
+    with pytest.raises(JournalUnavailableError):
+        manager.start()
+    journal.away = False
+    manager.start()
+    assert manager.wait(task, timeout=30).size == 5
+
+
+def test_invariant_1_a_journal_that_was_away_does_not_end_the_upkeep(unwilling, tmp_path):
+    """An outage is ended by the upkeep's probe: without it the task would wait for ever."""
+    manager, journal = unwilling
+    backend = MemoryBackend("main", MemoryOptions())
+    manager.register(backend)
+    manager.start()
+    journal.away = True
+    while not manager.service.upkeep.journal_error:
+        manager._stopping.wait(manager._stopping.turn(), 0.01)
+    backend.store.faults.add("open", before=NetworkError("refused", reached=False))
+    journal.away = False
+    (tmp_path / "session.mp4").write_bytes(b"video")
+    assert manager.wait(manager.submit(tmp_path / "session.mp4"), timeout=30).size == 5
