@@ -165,3 +165,53 @@ def test_invariant_1_a_journal_that_was_away_does_not_end_the_upkeep(unwilling, 
     journal.away = False
     (tmp_path / "session.mp4").write_bytes(b"video")
     assert manager.wait(manager.submit(tmp_path / "session.mp4"), timeout=30).size == 5
+
+
+def test_invariant_2_a_source_submitted_to_another_destination_too_stays_until_that_one_has_it(tmp_path):
+    """Submitted twice, not as one group."""
+    here, there = MemoryBackend("here", MemoryOptions()), MemoryBackend("there", MemoryOptions())
+    rig = UploadRig(MemoryJournal(), here, there, settings=RigSettings(delete_source=True))
+    video = tmp_path / "session.mp4"
+    video.write_bytes(b"video")
+    there.store.faults.add("open", before=NetworkError("refused", reached=False), times=3)
+    rig.submit(video)
+    late = rig.submit(video, backend="there")
+    rig.work()
+    rig.disposer.step()
+    assert video.exists()
+    rig.work_on(600)
+    assert rig.row(late).state is TaskState.COMPLETED
+    rig.disposer.step()
+    assert not video.exists()
+
+
+def test_invariant_6_sources_that_wait_for_another_destination_hold_up_no_disposal_behind_them(tmp_path):
+    here, there = MemoryBackend("here", MemoryOptions()), MemoryBackend("there", MemoryOptions())
+    rig = UploadRig(MemoryJournal(), here, there, settings=RigSettings(delete_source=True))
+    there.store.faults.add("open", before=NetworkError("refused", reached=False), times=None)
+    for number in range(101):
+        path = tmp_path / f"{number}.mp4"
+        path.write_bytes(b"video")
+        rig.submit(path)
+        rig.submit(path, backend="there")
+    last = tmp_path / "last.mp4"
+    last.write_bytes(b"video")
+    rig.submit(last)
+    rig.work()
+    rig.disposer.step()
+    assert not last.exists()
+    assert len(list(tmp_path.glob("*.mp4"))) == 101
+
+
+def test_two_managers_do_not_dispose_at_once(tmp_path):
+    """What one has settled, another that looked before would take for a new file's."""
+    rig = UploadRig(MemoryJournal(), MemoryBackend("main", MemoryOptions()), settings=RigSettings(delete_source=True))
+    rig.disposer.turn = lambda: Files().lock_file(tmp_path / "disposal.lock")
+    video = tmp_path / "session.mp4"
+    video.write_bytes(b"video")
+    rig.submit(video)
+    rig.work()
+    with Files().lock_file(tmp_path / "disposal.lock"):
+        assert rig.disposer.step() == 0
+    assert video.exists()
+    assert rig.disposer.step() == 1

@@ -30,6 +30,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     "Look": {
         "status": Entry("status", "Show tasks and backends."),
         "receipts": Entry("receipts", "Show the proof of what arrived."),
+        "audit": Entry("audit", "Check that no receipt was changed or removed."),
         "verify": Entry("verify", "Ask the destination whether what was stored is still there."),
         "ls": Entry("ls", "List objects at the destination."),
         "get": Entry("get", "Fetch an object from the destination."),

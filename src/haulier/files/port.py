@@ -10,6 +10,7 @@ import os
 import shutil
 import stat
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -232,12 +233,19 @@ class Files:
     def make_private_dir(self, path: StrPath) -> str:
         """Make a folder that only this user may enter (mode 0700), and its parents. One that exists stays as it is.
 
+        What was made survives a power cut.
+
         Returns:
             Its canonical path.
         """
         target = Path(self._path(path))
+        missing = [folder for folder in target.parents if not folder.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
         target.mkdir(mode=0o700, exist_ok=True)
+        for folder in missing:
+            self.fsync_folder(folder.parent)
+        with suppress(PermissionError):  # a folder of somebody else's, who made this one
+            self.fsync_folder(target.parent)  # also after another process made it: its own sync may still be to come
         return self.canonical(path)
 
     # -- changes -----------------------------------------------------------------------------------------------

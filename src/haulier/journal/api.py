@@ -213,6 +213,7 @@ class TaskFilter:
         limit: At most so many; None for all.
         disposal: Only with this disposal.
         group: Only of this group.
+        item_id: Only of this item.
         newest_first: Reverse order (``after`` then means a lesser sequence, 0 from the end).
     """
 
@@ -222,6 +223,7 @@ class TaskFilter:
     limit: int | None = None
     disposal: Disposal | None = None
     group: str = ""
+    item_id: str = ""
     newest_first: bool = False
 
 

@@ -182,6 +182,8 @@ class MemoryTransaction:
         tasks = self._all.tasks
         if query.group:
             return tasks.index("group", query.group)
+        if query.item_id:
+            return tasks.index("item", query.item_id)
         if query.disposal is Disposal.PENDING:
             return tasks.index("pending")
         if query.states:
@@ -340,6 +342,7 @@ def _fits(row: TaskRow, query: TaskFilter) -> bool:
         and (not query.backend or row.backend == query.backend)
         and (not query.disposal or row.disposal is query.disposal)
         and (not query.group or row.group == query.group)
+        and (not query.item_id or row.item_id == query.item_id)
     )
 
 

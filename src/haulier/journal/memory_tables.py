@@ -192,6 +192,7 @@ def _entries(row: TaskRow | None) -> dict[tuple[str, ...], tuple[Any, ...]]:
     last = (row.sequence,)
     entries: dict[tuple[str, ...], tuple[Any, ...]] = {("all",): last, ("state", row.state): last}
     entries["group", row.group] = last
+    entries["item", row.item_id] = last
     for artifact in row.artifacts:
         if artifact.role is Role.SIDECAR:
             entries["sidecar", artifact.path] = last

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from haulier.models import ArtifactRecord
 
-__all__ = ["Salvage", "SalvagedTask", "Stray"]
+__all__ = ["Salvage", "SalvagedTask", "Stray", "continue_events"]
 
 BATCH = 1000
 _TASK_WIDTH, _ARTIFACT_WIDTH, _PART_WIDTH, _RECEIPT_WIDTH, _EVENT_WIDTH, _META_WIDTH = 31, 11, 7, 5, 2, 2
@@ -192,6 +192,15 @@ class Salvage:
             if isinstance(path, str):
                 yield Stray(path, backend)
                 return
+
+
+def continue_events(journal: Path, last: int) -> None:
+    """Let the events of a journal that nobody has open be numbered on from an earlier one's last."""
+    import apsw
+
+    with closing(apsw.Connection(str(journal))) as connection, connection:
+        connection.execute("DELETE FROM sqlite_sequence WHERE name = 'event'")
+        connection.execute("INSERT INTO sqlite_sequence VALUES ('event', ?)", (last,))
 
 
 def _with_real_times(values: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -163,6 +163,8 @@ class SqliteTransaction:
             where("disposal = ?", str(query.disposal))
         if query.group:
             where("group_id = ?", query.group)
+        if query.item_id:
+            where("item_id = ?", query.item_id)
         clause = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         order = f"ORDER BY sequence {'DESC' if query.newest_first else 'ASC'} LIMIT ?"
         return self._select(f"{clause} {order}", (*values, -1 if query.limit is None else query.limit))

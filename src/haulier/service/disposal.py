@@ -10,13 +10,16 @@ import hashlib
 import json
 import logging
 import os
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from haulier.journal.api import TaskFilter
 from haulier.models import Disposal, TaskState
+from haulier.service.rebuilt import awaits_confirmation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from haulier.clock import Clock
     from haulier.events import Event
@@ -44,6 +47,7 @@ class Disposer:
         clock: Wall time.
         sidecar_grace: Seconds after its newest segment for which a sidecar is kept.
         has_unqueued_media: Whether a media file pairs with this sidecar that no task names; True when unsure.
+        turn: Takes the lock that lets one manager at a time dispose; None while another holds it.
     """
 
     def __init__(
@@ -54,31 +58,43 @@ class Disposer:
         clock: Clock,
         sidecar_grace: float,
         has_unqueued_media: Callable[[str], bool],
+        turn: Callable[[], AbstractContextManager[object] | None] = nullcontext,
     ) -> None:
         self.ledger = ledger
         self.files = files
         self.clock = clock
         self.sidecar_grace = sidecar_grace
         self.has_unqueued_media = has_unqueued_media
+        self.turn = turn
 
     def step(self) -> int:
-        """Dispose of what is due; how many sources were settled."""
-        pending = self.ledger.journal.read(
-            lambda tx: [
-                (row, tx.receipt(row.id)) for row in tx.tasks(TaskFilter(disposal=Disposal.PENDING, limit=BATCH))
-            ]
-        )
-        settled = 0
-        for row, receipt in pending:
-            if receipt is not None and row.state is TaskState.COMPLETED and self._is_wanted_nowhere_else(row):
-                settled += self._dispose(row, receipt)
-        self._dispose_sidecars()
+        """Dispose of what is due, of nothing while a rebuilt journal is unconfirmed; how many were settled."""
+        if self.ledger.journal.read(awaits_confirmation):
+            return 0
+        turn = self.turn()
+        if turn is None:
+            return 0
+        with turn:
+            settled = sum(self._dispose(row, receipt) for row, receipt in self._due())
+            self._dispose_sidecars()
         return settled
+
+    def _due(self) -> Iterator[tuple[TaskRow, Receipt]]:
+        """Completed tasks whose source may go, page by page: those that wait for another hold up none behind them."""
+        last = 0
+        while page := self.ledger.journal.read(lambda tx: _pending(tx, last)):  # noqa: B023  called at once
+            for row, receipt in page:
+                if receipt is not None and row.state is TaskState.COMPLETED and self._is_wanted_nowhere_else(row):
+                    yield row, receipt
+            last = page[-1][0].sequence
 
     def _is_wanted_nowhere_else(self, row: TaskRow) -> bool:
         """A source that goes to several backends stays until each has its receipt, or was given up."""
-        linked = self.ledger.journal.read(lambda tx: tx.tasks(TaskFilter(group=row.group)))
-        return all(other.state in _DONE for other in linked)
+
+        def query(tx: Transaction) -> list[TaskRow]:
+            return [*tx.tasks(TaskFilter(group=row.group)), *tx.tasks(TaskFilter(item_id=row.item_id))]
+
+        return all(other.state in _DONE for other in self.ledger.journal.read(query))
 
     # -- media -------------------------------------------------------------------------------------------------
 
@@ -95,6 +111,9 @@ class Disposer:
                 self._settle(row, Disposal.REMOVED)  # somebody else removed it, or we did before a crash
                 return True
             if self._is_what_was_sent(row, receipt, private):
+                if not self._is_wanted_nowhere_else(row):  # submitted once more before it lost its name
+                    self.files.rename_no_replace(private, path)
+                    return False
                 self.files.remove(private)
                 self.files.fsync_folder(_folder(private))
                 self._settle(row, Disposal.REMOVED)
@@ -180,6 +199,11 @@ class Disposer:
             else:
                 log.warning("%s changed after it was uploaded and is kept", path)
         self.ledger.journal.write(lambda tx: _put_sidecars(tx, _sidecars(tx) - {path}))
+
+
+def _pending(tx: Transaction, after: int) -> list[tuple[TaskRow, Receipt | None]]:
+    rows = tx.tasks(TaskFilter(disposal=Disposal.PENDING, after=after, limit=BATCH))
+    return [(row, tx.receipt(row.id)) for row in rows]
 
 
 def _folder(path: str) -> str:

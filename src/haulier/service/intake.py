@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from haulier.hooks.loading import Decision
     from haulier.journal.api import Transaction
     from haulier.models import Identity
+    from haulier.service.rebuilt import Rebuilt
     from haulier.transfer.ledger import Ledger
 
 __all__ = ["Intake", "Submission", "Taken"]
@@ -63,6 +64,7 @@ class Intake:
         delete_source: Whether sources are to be removed after completion.
         decide: Asks plugins, see :meth:`haulier.hooks.loading.PluginHost.decide`.
         new_nonce: Makes the ids of tasks unique: at least twelve hexadecimal digits.
+        rebuilt: The journal's latest rebuild, or None: what lay there before may be stored already.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Intake:
         delete_source: bool,
         decide: Callable[..., Decision],
         new_nonce: Callable[[], str],
+        rebuilt: Rebuilt | None = None,
     ) -> None:
         self.ledger = ledger
         self.files = files
@@ -85,6 +88,7 @@ class Intake:
         self.delete_source = delete_source
         self._decide = decide
         self._new_nonce = new_nonce
+        self._rebuilt = rebuilt
 
     def take(self, submissions: Sequence[Submission], *, linked: bool = False) -> list[Taken]:
         """Write tasks, one transaction for all: they are on disk when this returns. Known items give their own task.
@@ -164,7 +168,12 @@ class Intake:
             created_at=now,
             updated_at=now,
             delete_source=self.delete_source,
+            committing=self._may_be_stored(identity, now),
         )
+
+    def _may_be_stored(self, identity: Identity, now: float) -> bool:
+        """Whether a task that a rebuilt journal lost may have stored this file: then its destination is asked first."""
+        return self._rebuilt is not None and not self._rebuilt.at < identity.mtime_ns / 1e9 <= now
 
     def _identity(self, path: str | os.PathLike[str]) -> Identity:
         canonical = self.files.canonical(path)

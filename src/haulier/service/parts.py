@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import random
@@ -20,7 +19,8 @@ from haulier.service.disposal import Disposer
 from haulier.service.folders import Folders
 from haulier.service.intake import Intake, Taken
 from haulier.service.operations import Operations
-from haulier.service.state import Keys, Owner, open_journal, source_id
+from haulier.service.rebuilt import rebuilt
+from haulier.service.state import Keys, Owner, open_journal, source_id, system_keyring
 from haulier.service.upkeep import Upkeep
 from haulier.service.workers import Waker, Workers
 from haulier.threads import SystemThreads, Threads
@@ -183,7 +183,7 @@ def open_service(config: Config, plugins: Sequence[object], ports: Ports, waker:
     folder = Path(upload.state_dir)
     files, clock, wrap = ports.files, ports.clock, ports.wrap
     journal = ports.journal(folder, files)
-    keys = Keys.load(folder, files, _keyring())
+    keys = Keys.load(folder, files, system_keyring())
     host = plugin_host(config, plugins)
     notifier = Notifier(host, clock=clock)
     owner = Owner(journal, folder, files, clock, f"{os.getpid()}-{ports.nonce()[-12:]}")
@@ -238,11 +238,12 @@ def open_service(config: Config, plugins: Sequence[object], ports: Ports, waker:
         ledger=ledger,
         files=files,
         clock=clock,
-        source_id=source_id(journal),
+        source_id=source_id(journal, keys),
         key_template=upload.key_template,
         delete_source=upload.delete_after_upload,
         decide=host.decide,
         new_nonce=ports.nonce,
+        rebuilt=journal.read(rebuilt),
     )
     folders = Folders(config=config, intake=intake, files=files, clock=clock, decide=host.decide)
     disposer = Disposer(
@@ -251,6 +252,7 @@ def open_service(config: Config, plugins: Sequence[object], ports: Ports, waker:
         clock=clock,
         sidecar_grace=upload.sidecar_grace,
         has_unqueued_media=folders.has_unqueued_media,
+        turn=lambda: files.lock_file(folder / "disposal.lock"),
     )
     upkeep = Upkeep(
         ledger=ledger,
@@ -279,12 +281,3 @@ def open_service(config: Config, plugins: Sequence[object], ports: Ports, waker:
         disposer,
         owner,
     )
-
-
-def _keyring() -> Any:
-    """The ``keyring`` module when it is installed and the system has a key store, else None."""
-    if importlib.util.find_spec("keyring") is None:
-        return None
-    import keyring
-
-    return keyring if getattr(keyring.get_keyring(), "priority", 0) >= 1 else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import importlib.util
 import json
 import os
 import secrets
@@ -21,21 +22,23 @@ if TYPE_CHECKING:
     from haulier.clock import Clock
     from haulier.files import FileLock, Files
     from haulier.journal.api import Journal, Transaction
+    from haulier.service.opening import StateFolder
 
-__all__ = ["Keys", "Owner", "open_journal", "source_id"]
+__all__ = ["Keys", "Owner", "open_journal", "source_id", "state_folder", "system_keyring"]
 
 KEY_BYTES = 32
 
 
 def open_journal(folder: Path, files: Files) -> Journal:
-    """Make the state folder if need be and open its journal.
+    """Make the state folder if need be and open its journal, as often as several processes like.
+
+    A damaged one is set aside and rebuilt, see :mod:`haulier.service.rebuilding`, unless somebody else works in the
+    folder.
 
     Raises:
         StateFolderError: The folder cannot hold a journal.
         JournalError: The journal cannot be used.
     """
-    from haulier.journal.sqlite import SqliteJournal
-
     if files.is_network_path(folder):
         raise _refused(folder, "is on a network share, where databases break")
     if files.is_synchronised_folder(folder):
@@ -48,7 +51,14 @@ def open_journal(folder: Path, files: Files) -> Journal:
         probe.unlink()
     except OSError as error:
         raise StateFolderError(f"the state folder cannot be written ({error.strerror})", where=str(folder)) from error
-    return SqliteJournal(folder / "journal.db", sync_folder=files.fsync_folder)
+    return state_folder(folder, files).open()
+
+
+def state_folder(folder: Path, files: Files) -> StateFolder:
+    """A state folder that exists, to open or rebuild its journal."""
+    from haulier.service.opening import StateFolder
+
+    return StateFolder(folder, files, keys=lambda: Keys.load(folder, files, system_keyring()))
 
 
 def _refused(folder: Path, why: str) -> StateFolderError:
@@ -61,13 +71,21 @@ def _refused(folder: Path, why: str) -> StateFolderError:
     )
 
 
-def source_id(journal: Journal) -> str:
-    """The id of this installation: made once, kept in the journal."""
+def source_id(journal: Journal, keys: Keys | None = None) -> str:
+    """The id of this installation, kept in the journal.
+
+    Without it every item would be another one and be stored again. So a new one is derived of the installation's
+    secret: a journal that was lost has it again.
+
+    Args:
+        journal: The authority when it knows one.
+        keys: Keys of the installation; None for an id that cannot be found again.
+    """
 
     def change(tx: Transaction) -> str:
         known = tx.meta("source_id")
         if known is None:
-            known = secrets.token_hex(16)
+            known = keys.source_id if keys is not None else secrets.token_hex(16)
             tx.put_meta("source_id", known)
         return known
 
@@ -101,6 +119,30 @@ class Keys:
             return cls(_from_keyring(keyring, str(folder)))
         return cls(_from_file(path, files))
 
+    @classmethod
+    def find(cls, folder: Path, files: Files, keyring: Any = None) -> Keys:
+        """The same, but a secret that is missing is not made.
+
+        Raises:
+            StateFolderError: There is none, or it cannot be read.
+        """
+        path = folder / "secret.key"
+        if path.exists():
+            return cls(_from_file(path, files))
+        known = keyring.get_password("haulier", str(folder)) if keyring is not None else None
+        if known is None:
+            raise StateFolderError(
+                "the key of this installation is missing",
+                where=str(path),
+                advice="Put the file secret.key back from the backup of the state folder, or unlock the key store",
+            )
+        return cls(bytes.fromhex(known))
+
+    @property
+    def source_id(self) -> str:
+        """The id that a new journal gets, 32 hexadecimal digits."""
+        return self.derive("source id").hex()[:32]
+
     def derive(self, purpose: str) -> bytes:
         """A key for one purpose: HMAC-SHA-256 of its name."""
         return hmac.new(self.secret, purpose.encode(), hashlib.sha256).digest()
@@ -128,6 +170,15 @@ class Keys:
             raise StateFolderError("a journalled token was sealed with another key") from error
         opened: dict[str, Any] = json.loads(text)
         return opened
+
+
+def system_keyring() -> Any:
+    """The ``keyring`` module when it is installed and the system has a key store, else None."""
+    if importlib.util.find_spec("keyring") is None:
+        return None
+    import keyring
+
+    return keyring if getattr(keyring.get_keyring(), "priority", 0) >= 1 else None
 
 
 def _from_keyring(keyring: Any, name: str) -> bytes:

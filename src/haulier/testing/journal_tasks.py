@@ -280,6 +280,19 @@ class TaskCases:
         assert listed(journal, disposal=Disposal.PENDING, backend="second", states=states) == ids(5)
         assert listed(journal, group="none") == []
 
+    def test_tasks_of_one_item_are_found_whatever_their_backend(self, journal: Journal) -> None:
+        """And whatever their group."""
+        first = task_row(1, backend="main", group="g")
+        insert(
+            journal,
+            first,
+            replace(task_row(2, backend="second", group="h"), identity=first.identity),
+            task_row(3, backend="second", group="g"),
+        )
+        assert listed(journal, item_id=first.item_id) == ids(1, 2)
+        assert listed(journal, item_id=first.item_id, group="h") == ids(2)
+        assert listed(journal, item_id="none") == []
+
     def test_pages_follow_one_another(self, journal: Journal) -> None:
         """Forward and backward, until nothing is left."""
         insert(journal, *(task_row(number, backend="ab"[number % 2]) for number in range(1, 11)))

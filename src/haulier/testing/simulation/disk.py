@@ -46,6 +46,14 @@ class _SimLock:
         self._disk = disk
         self._process = process
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
     def release(self) -> None:
         if self._disk.locks.get(self.path) == self._process:
             del self._disk.locks[self.path]

@@ -26,6 +26,7 @@ from haulier.errors import (
     ThrottledError,
 )
 from haulier.files import Files
+from haulier.files.names import is_private_name
 from haulier.journal.memory import MemoryJournal
 from haulier.manager import UploadManager
 from haulier.models import Disposal, TaskState
@@ -305,14 +306,14 @@ class World:
 
     def present(self) -> dict[str, tuple[str, str]]:
         """Media files in the folder: item id and digest by path."""
-        files, own = Files(), source_id(self.journal)
-        paths = [path for path in sorted(self.folder.glob("*.mp4")) if path.stat().st_size]
+        files, own = Files(), source_id(self.journal, self.keys)
+        paths = [path for path in sorted(self.folder.glob("session-*.mp4")) if path.stat().st_size]
         return {str(path): (files.identity(path, own).item_id, digest(path.read_bytes())) for path in paths}
 
     def private(self) -> list[str]:
-        """Names that something was taken aside under."""
-        files = Files()
-        return [name for name in os.listdir(self.folder) if files.is_private_name(name)]  # noqa: PTH208
+        """What was taken aside and not given back, though nothing else has taken its name."""
+        settled = {row.disposal_path for row in self.checks.rows.values() if row.disposal is Disposal.KEPT_CHANGED}
+        return [str(path) for path in self.folder.iterdir() if is_private_name(path.name) and str(path) not in settled]
 
     # -- incidents ---------------------------------------------------------------------------------------------
 

@@ -1,0 +1,110 @@
+"""What a rebuilt journal knows of its rebuild: that disposal is off, why, and which files it could not take itself."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from haulier.service.chain import BREAKS, accepted, decode_breaks, encode_breaks
+
+if TYPE_CHECKING:
+    from haulier.journal.api import Journal, Transaction
+    from haulier.service.folders import Folders
+    from haulier.service.state import Keys
+
+__all__ = ["REBUILT", "STRAYS", "Rebuilt", "awaits_confirmation", "confirm", "rebuilt", "take_strays"]
+
+log = logging.getLogger("haulier.manager")
+
+REBUILT, STRAYS = "rebuilt", "strays"  # the journal's meta entries
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What a rebuilt journal says of itself.
+
+    Attributes:
+        at: When, seconds since the epoch.
+        why: What was wrong with the damaged one.
+        aside: Name of the damaged file in the state folder.
+        tasks: How many tasks were taken from it.
+        receipts: How many receipts were taken from it.
+        strays: How many media files were found of whose tasks too little could be read.
+        confirmed_at: When somebody switched disposal on again; None as long as nobody did.
+    """
+
+    at: float
+    why: str
+    aside: str
+    tasks: int = 0
+    receipts: int = 0
+    strays: int = 0
+    confirmed_at: float | None = None
+
+
+def rebuilt(tx: Transaction) -> Rebuilt | None:
+    """What the journal says of its latest rebuild; None when it was never rebuilt."""
+    text = tx.meta(REBUILT)
+    return None if text is None else Rebuilt(**json.loads(text))
+
+
+def awaits_confirmation(tx: Transaction) -> bool:
+    """Whether no source may be let go of: the journal was rebuilt, and nobody confirmed it yet."""
+    found = rebuilt(tx)
+    return found is not None and found.confirmed_at is None
+
+
+def confirm(journal: Journal, keys: Keys, now: float) -> Rebuilt | None:
+    """Switch disposal on again, and take lost receipts for known; None when the journal was never rebuilt.
+
+    Args:
+        journal: The journal.
+        keys: Those of the installation.
+        now: Seconds since the epoch.
+    """
+
+    def change(tx: Transaction) -> Rebuilt | None:
+        found = rebuilt(tx)
+        if found is None or found.confirmed_at is not None:
+            return found
+        confirmed = replace(found, confirmed_at=now)
+        tx.put_meta(REBUILT, json.dumps(asdict(confirmed)))
+        key = keys.derive("receipts")
+        if breaks := decode_breaks(tx.meta(BREAKS), key):
+            tx.put_meta(BREAKS, encode_breaks(accepted(breaks), key))
+        return confirmed
+
+    return journal.write(change)
+
+
+def take_strays(folders: Folders, default_backend: str) -> int:
+    """Queue media files whose tasks could be read only in part, with their sidecars, as a scan finds them.
+
+    What cannot be taken now stays noted for the next time.
+
+    Args:
+        folders: Scans and queues.
+        default_backend: For those of which not even the backend is known.
+
+    Returns:
+        How many are left.
+    """
+    journal = folders.intake.ledger.journal
+    strays: dict[str, str] = json.loads(journal.read(lambda tx: tx.meta(STRAYS)) or "{}")
+    if not strays:
+        return 0
+    left = dict(strays)
+    for folder in sorted({os.path.dirname(path) for path in strays}):  # noqa: PTH120  text in, text out
+        found = folders.look(folder, settled=True)
+        for candidate in found.candidates:
+            backend = strays.get(candidate.path) or default_backend
+            if candidate.path in strays and backend:
+                folders.take(replace(found, candidates=(candidate,)), backend)
+                del left[candidate.path]
+    for path in left:
+        log.warning("%s was to be uploaded when the journal was damaged and cannot be taken again; send it anew", path)
+    journal.write(lambda tx: tx.put_meta(STRAYS, json.dumps(left)))
+    return len(left)
