@@ -59,6 +59,7 @@ class Checks:
         away: Names of destinations that nobody can reach now.
         stolen: Tasks whose lease was taken from a living owner: their parts may be sent twice.
         touched: Digests of contents that got a new modification time, which makes them another item.
+        foreign: Keys under which somebody else put something.
         honest_ends: Codes with which a task may stay failed although nothing is wrong any more.
     """
 
@@ -70,6 +71,7 @@ class Checks:
     accepted: set[str] = field(default_factory=set)
     stolen: set[str] = field(default_factory=set)
     touched: set[str] = field(default_factory=set)
+    foreign: set[str] = field(default_factory=set)
     honest_ends: frozenset[str] = HONEST_ENDS
     rows: dict[str, TaskRow] = field(default_factory=dict)
     receipts: dict[str, Receipt] = field(default_factory=dict)
@@ -233,13 +235,16 @@ class Checks:
 
     def waits_for_another(self, row: TaskRow) -> bool:
         """Its source also goes to another destination, where it failed."""
-        return any(other.group == row.group and other.state is TaskState.FAILED for other in self.rows.values())
+        failed = [other for other in self.rows.values() if other.state is TaskState.FAILED]
+        return any(other.group == row.group or other.item_id == row.item_id for other in failed)
 
     def _all_objects_are_ours(self) -> None:
         for name, store in self.stores.items():
             seen: dict[str, str] = {}
             keys = {artifact.key for row in self.rows.values() if row.backend == name for artifact in row.artifacts}
             for entry in store.objects.values():
+                if entry.key in self.foreign and not entry.item_id:
+                    continue
                 if entry.key not in keys:
                     raise BrokenError("doubled", f"{entry.key} at {name} belongs to no task")
                 if not entry.key.endswith(".json"):

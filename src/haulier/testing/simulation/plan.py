@@ -38,7 +38,10 @@ WEIGHTS = {
     "operate": 5,
     "close": 2,
     "steal": 2,
-    "sidecar": 2,
+    "sidecar": 4,
+    "occupy": 1,
+    "rot": 3,
+    "fall_short": 2,
 }
 
 
@@ -62,6 +65,7 @@ class Plan:
         seed: Also decides who runs when.
         processes: How many agents share the journal.
         modes: Abilities of each destination: parts, resume, commit.
+        settles: Whether each destination can say what became of a lost commit.
         delete: Whether sources are to go.
         durable: Whether the journal is the one in a file.
         incidents: What happens.
@@ -70,6 +74,7 @@ class Plan:
     seed: int
     processes: int
     modes: tuple[int, ...]
+    settles: tuple[bool, ...]
     delete: bool
     durable: bool
     incidents: tuple[Incident, ...]
@@ -80,11 +85,13 @@ def make_plan(seed: int) -> Plan:
     chance = Random(f"plan {seed}")
     count = chance.choice([8, 15, 30])
     incidents = [Incident(chance.randrange(3), "write", (number, _size(chance))) for number in range(2)]
+    incidents.insert(0, Incident(0, "sidecar", (0,)))
     incidents += [_incident(chance) for _ in range(count)]
     return Plan(
         seed,
         processes=chance.choice([1, 2, 2]),
         modes=(chance.randrange(5), chance.randrange(5)),
+        settles=(chance.random() < 0.9, chance.random() < 0.9),
         delete=chance.random() < 0.5,
         durable=chance.random() < 0.2,
         incidents=tuple(incidents),
@@ -115,7 +122,9 @@ def _detail(kind: str, chance: Random) -> tuple[Any, ...]:  # noqa: C901, PLR091
             return (place, chance.choice(METHODS), chance.choice(ERRORS), chance.choice([1, 1, 2, 5]))
         case "lose_answer":
             return (place, chance.choice(METHODS), chance.choice(ERRORS[:3]), chance.choice([1, 1, 2]))
-        case "keep_some":
+        case "occupy" | "rot":
+            return (place, number)
+        case "keep_some" | "fall_short":
             return (place, chance.randrange(100))
         case "forget":
             return (place, chance.choice(METHODS[:7]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-import secrets
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -149,7 +149,7 @@ class World:
                 self.after(10.0, lambda: self.boot(process))
                 return
             for number, place in enumerate(PLACES):
-                service.destinations.add(self._destination(place, self.plan.modes[number]))
+                service.destinations.add(self._destination(place, number))
             service.workers.tell = self.checks.on_progress
             self._start(manager, process)
 
@@ -198,9 +198,10 @@ class World:
     def _journal_is_full(self) -> bool:
         return self.scheduler.time < self.journal_full_until
 
-    def _destination(self, place: str, mode: int) -> SimDestination:
-        parts, resume, commit = MODES[mode]
-        options = MemoryOptions(parts=parts, resume=resume, commit=commit, store=self.stores[place])
+    def _destination(self, place: str, number: int) -> SimDestination:
+        parts, resume, commit = MODES[self.plan.modes[number]]
+        settles, store = self.plan.settles[number], self.stores[place]
+        options = MemoryOptions(parts=parts, resume=resume, commit=commit, settles=settles, store=store)
         return SimDestination(
             place,
             options,
@@ -307,7 +308,7 @@ class World:
     def present(self) -> dict[str, tuple[str, str]]:
         """Media files in the folder: item id and digest by path."""
         files, own = Files(), source_id(self.journal, self.keys)
-        paths = [path for path in sorted(self.folder.glob("session-*.mp4")) if path.stat().st_size]
+        paths = [path for path in sorted(self.folder.glob("[rs]*.mp4")) if path.stat().st_size]
         return {str(path): (files.identity(path, own).item_id, digest(path.read_bytes())) for path in paths}
 
     def private(self) -> list[str]:
@@ -323,7 +324,8 @@ class World:
         getattr(self, f"_on_{incident.kind}")(*incident.detail)
 
     def _path(self, number: int) -> Path:
-        return self.folder / f"session-{number}.mp4"
+        """Two segments each of two recording sessions, and one file that has no metadata."""
+        return self.folder / ("screen_seg001.mp4" if number == 4 else f"rdp_{number // 2}_server_seg{number}.mp4")
 
     def _on_write(self, number: int, size: int) -> None:
         """The host writes a recording, new or over an old one, in place."""
@@ -372,8 +374,8 @@ class World:
 
     def _on_sidecar(self, number: int) -> None:
         if self.folder.exists():
-            path = self._path(number).with_suffix(".json")
-            path.write_text(f'{{"session_id": "{secrets.token_hex(0)}{next(self.writes)}"}}')
+            path = self.folder / f"rdp_{number // 2}_metadata.json"
+            path.write_text(f'{{"session_id": "rdp_{number // 2}", "version": {next(self.writes)}}}')
             self.checks.ever.setdefault(path.name, set()).add(digest(path.read_bytes()))
             self._stamp(path)
 
@@ -411,6 +413,29 @@ class World:
 
     def _on_keep_some(self, place: int, count: int) -> None:
         self.stores[PLACES[place]].faults.add("send", keep=count, after=_error("reset"))
+
+    def _on_fall_short(self, place: int, count: int) -> None:
+        """Part of a part is kept, and the answer says so."""
+        self.stores[PLACES[place]].faults.add("send", keep=count)
+
+    def _on_occupy(self, place: int, number: int) -> None:
+        """Somebody else puts an object where a task's is to go."""
+        rows = [row for row in self.checks.rows.values() if row.backend == PLACES[place]]
+        if rows:
+            key = rows[number % len(rows)].media.key
+            if self.stores[PLACES[place]].get(key) is None:
+                self.checks.honest_ends |= {"conflict"}
+                self.checks.foreign.add(key)
+                self.stores[PLACES[place]].put(key, b"somebody else's")
+
+    def _on_rot(self, place: int, number: int) -> None:
+        """A part that was taken and acknowledged is another one now."""
+        for session in self.stores[PLACES[place]].sessions.values():
+            for received in session.artifacts.values():
+                for slot, piece in list(received.pieces.items()):
+                    if not session.committed and piece.data and slot % 2 == number % 2:
+                        rotten = bytes(byte ^ 1 for byte in piece.data)
+                        received.add(slot, replace(piece, data=rotten, sha256=digest(rotten)))
 
     def _on_forget(self, place: int, method: str) -> None:
         self.stores[PLACES[place]].faults.add(method, forget=True)
