@@ -274,12 +274,17 @@ def test_the_drawing_of_the_states_is_the_table_of_transitions():
 
 
 def _named_tests():
-    text = read(DOCS / "explanation" / "guarantees.md")
-    return sorted(set(re.findall(r"`([\w./-]+\.py)::(\w+)`", text)))
+    """Tests that a page links to, as (file, name)."""
+    found = set()
+    for page in PAGES:
+        for name, path in re.findall(r"\[`(test_\w+)`\]\(([^)]+\.py)\)", read(page)):
+            found.add(((page.parent / path).resolve().relative_to(ROOT).as_posix(), name))
+    found |= set(re.findall(r"`([\w./-]+\.py)::(\w+)`", read(DOCS / "explanation" / "guarantees.md")))
+    return sorted(found)
 
 
 @pytest.mark.parametrize(("path", "name"), _named_tests())
-def test_every_test_that_the_guarantees_name_exists(path, name):
+def test_every_test_that_a_page_names_exists(path, name):
     tree = ast.parse(read(ROOT / path))
     assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -23,23 +24,35 @@ BASE = int(os.environ.get("HAULIER_SIMULATION_BASE", str(random.randrange(10**9)
 SEEDS = int(os.environ.get("HAULIER_SIMULATION_SEEDS", "200"))
 
 
-def simulate(base, count):
+def simulate(base, count, proof_table, name):
     outcomes = list(run_many(range(base, base + count)))
     print(f"seeds from {base}: {totals(outcomes)}")
     broken = [outcome for outcome in outcomes if outcome.broken]
+    kinds = Counter(outcome.kind for outcome in broken)
+    proof_table(
+        name,
+        cases=count,
+        faults=sum(outcome.faults for outcome in outcomes),
+        lost=kinds["lost"] + kinds["stuck"],
+        doubled=kinds["doubled"],
+        wrongly_reported=kinds["wrongly reported"],
+        deleted_without_proof=kinds["deleted without proof"],
+    )
     if broken:
         pytest.fail("\n\n".join(report(shrink(outcome)) for outcome in broken[:3]), pytrace=False)
     return outcomes
 
 
-def test_invariants_1_to_9_hold_after_every_step_of_random_worlds():
-    outcomes = simulate(BASE, SEEDS)
+@pytest.mark.proof
+def test_invariants_1_to_9_hold_after_every_step_of_random_worlds(proof_table):
+    outcomes = simulate(BASE, SEEDS, proof_table, "simulation")
     assert sum(outcome.tasks for outcome in outcomes) > SEEDS
 
 
 @pytest.mark.full
-def test_invariants_1_to_9_hold_after_every_step_of_many_random_worlds():
-    simulate(BASE + 10**9, 10 * SEEDS)
+@pytest.mark.proof
+def test_invariants_1_to_9_hold_after_every_step_of_many_random_worlds(proof_table):
+    simulate(BASE + 10**9, 10 * SEEDS, proof_table, "simulation, many seeds")
 
 
 def test_a_seed_replays_step_by_step():
