@@ -119,7 +119,7 @@ def test_a_long_reason_is_cut():
     assert reason.endswith("…")
 
 
-def test_a_reason_never_quotes_credentials():
+def test_invariant_10_a_reason_never_quotes_credentials():
     text = "token t0p-s3cret bad at https://me:pass@store.example/a?sig=abc#frag, ask again"
     assert clean_reason(text, redact=["t0p-s3cret", ""]) == "token *** bad at https://store.example/a ask again"
 

@@ -122,7 +122,7 @@ def test_a_running_task_is_cancelled_or_was_stored(make_manager, tmp_path, memor
     assert manager.receipt(task.id) is None
 
 
-def test_pause_keeps_what_was_sent_and_resume_goes_on(make_manager, tmp_path, memory):
+def test_invariant_5_pause_keeps_what_was_sent_and_resume_goes_on(make_manager, tmp_path, memory):
     gate = Gate()
     memory.store.faults.add("send", nth=4, gate=gate)
     manager = make_manager()
@@ -159,7 +159,7 @@ def test_close_is_quick_while_a_destination_hangs_and_loses_nothing(make_manager
     assert make_manager().wait(task, timeout=10)
 
 
-def test_two_managers_share_a_journal_and_upload_each_file_once(make_manager, tmp_path, memory):
+def test_invariant_4_two_managers_share_a_journal_and_upload_each_file_once(make_manager, tmp_path, memory):
     first, second = make_manager(), make_manager()
     tasks = [first.submit(record(tmp_path, f"{number}.mp4")) for number in range(20)]
     for task in tasks:
@@ -181,7 +181,7 @@ def test_a_manager_that_vanished_leaves_its_tasks_to_others(make_manager, tmp_pa
     assert memory.store.requests["commit"] == 1
 
 
-def test_one_task_for_each_backend_and_the_source_goes_when_all_are_done(make_manager, tmp_path, memory):
+def test_invariant_2_one_task_for_each_backend_and_the_source_goes_when_all_are_done(make_manager, tmp_path, memory):
     down = memory.store.faults.add("open", before=NetworkError("away", reached=False), times=None)
     manager = make_manager(delete_after_upload=True)
     video = record(tmp_path)

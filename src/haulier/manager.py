@@ -20,6 +20,7 @@ from haulier.models import BackendStatus, ManagerStatus, Proof, Task, TaskState
 from haulier.service.intake import Submission
 from haulier.service.parts import Ports, Service, open_service
 from haulier.service.workers import Waker
+from haulier.threads import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -177,7 +178,9 @@ class UploadManager:
             except JournalError as error:
                 service.upkeep.note_journal_error(error)
                 worked = False
-            except Exception:  # a defect must not cost a worker: the claim is released when its owner is seen dead
+            except Ended:
+                raise
+            except BaseException:  # a defect must not cost a worker
                 log.exception("a worker stumbled")
                 worked = False
             if worked:
@@ -207,7 +210,9 @@ class UploadManager:
                     self._waker.wake()
             except JournalError as error:
                 service.upkeep.note_journal_error(error)
-            except Exception:  # the upkeep must go on
+            except Ended:
+                raise
+            except BaseException:  # the upkeep must go on
                 log.exception("the upkeep stumbled")
 
     # -- tasks -------------------------------------------------------------------------------------------------

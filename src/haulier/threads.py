@@ -10,9 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-__all__ = ["Condition", "Lock", "Mailbox", "Runner", "SystemThreads", "Threads"]
+__all__ = ["Condition", "Ended", "Lock", "Mailbox", "Runner", "SystemThreads", "Threads"]
 
 T = TypeVar("T")
+
+
+class Ended(BaseException):
+    """The process, or the one that a test plays, ends here: whatever catches everything else lets this one pass."""
 
 
 class Lock(Protocol):

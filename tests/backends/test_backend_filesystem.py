@@ -158,7 +158,7 @@ def test_killed_at_any_call_a_visible_media_file_is_whole_and_has_its_sidecar(dr
             assert (place / "2026/a.json").read_bytes() == SIDECAR
 
 
-def test_each_part_is_synced_before_it_is_acknowledged(root, drive_for):
+def test_invariant_5_each_part_is_synced_before_it_is_acknowledged(root, drive_for):
     disk = ScriptedDisk()
     drive = drive_for(folder(root, disk), MEDIA).open()
     for part in drive.parts():
@@ -166,7 +166,7 @@ def test_each_part_is_synced_before_it_is_acknowledged(root, drive_for):
         assert disk.calls[-1][0] == "sync_file"
 
 
-def test_names_are_synced_up_to_the_root_after_the_rename(root, drive_for):
+def test_invariant_3_names_are_synced_up_to_the_root_after_the_rename(root, drive_for):
     disk = ScriptedDisk()
     drive_for(folder(root, disk), MEDIA, keys=("2026/11/a.mp4",)).run()
     renamed = next(index for index, (name, _) in enumerate(disk.calls) if name == "renamed")
@@ -205,14 +205,14 @@ def test_a_cancelled_part_stops_at_once(root, drive_for):
 # -- proof -------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_read_back_is_the_proof(root, drive_for, sha256):
+def test_invariant_3_what_was_read_back_is_the_proof(root, drive_for, sha256):
     stored = drive_for(folder(root), MEDIA, SIDECAR).run()
     assert [entry.digests for entry in stored] == [{"sha256": sha256(MEDIA)}, {"sha256": sha256(SIDECAR)}]
     assert stored[0].location == str(root / "2026/a.mp4")
     assert folder(root).abilities.proof is Proof.CONTENT
 
 
-def test_a_byte_that_flipped_on_the_disk_is_found_before_the_file_is_visible(root, drive_for):
+def test_invariant_3_a_byte_that_flipped_on_the_disk_is_found_before_the_file_is_visible(root, drive_for):
     drive = drive_for(folder(root), MEDIA, SIDECAR).open().send_some()
     partial = next(path for path in (root / ".haulier-partial").iterdir() if path.name.endswith("-0"))
     damaged = bytearray(partial.read_bytes())
@@ -236,7 +236,7 @@ def test_without_reading_back_it_claims_sizes_only(root, drive_for):
     assert (backend.abilities.proof, stored[0].size, stored[0].digests) == (Proof.SIZE, 45, {})
 
 
-def test_two_writers_who_commit_at_once_do_not_overwrite_each_other(root, drive_for):
+def test_invariant_4_two_writers_who_commit_at_once_do_not_overwrite_each_other(root, drive_for):
     """The other's file appears between the look and the rename."""
 
     class LateGuest(LocalDisk):

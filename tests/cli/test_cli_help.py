@@ -151,7 +151,7 @@ def progress(acknowledged, at=0.0, **more):
     )
 
 
-def test_lines_of_progress_are_few_and_never_say_all_before_the_proof(capsys):
+def test_invariant_3_lines_of_progress_are_few_and_never_say_all_before_the_proof(capsys):
     display = Lines(Output(Settings()))
     display.show(events.UploadStarted(task="upload_1", filename="a.mp4"))
     for acknowledged in range(0, 1001, 5):

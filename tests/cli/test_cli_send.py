@@ -46,7 +46,7 @@ def test_an_unchanged_file_is_not_sent_again(real):
     assert real.stored() == ["session.mp4"]
 
 
-def test_what_cannot_be_read_does_not_stop_the_others(real):
+def test_invariant_6_what_cannot_be_read_does_not_stop_the_others(real):
     real.file("good.mp4")
     (real.folder / "folder").mkdir()
     (real.folder / "dangling.mp4").symlink_to(real.folder / "nowhere")

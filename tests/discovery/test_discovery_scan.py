@@ -266,8 +266,9 @@ def test_a_backup_waits_for_a_compression_that_runs_and_not_for_one_that_died(pu
     assert "a.tmp.mp4" in result.ignored
 
 
-def test_a_folder_that_is_away_is_unreachable_and_nothing_in_it_is_gone(look, tmp_path):
+def test_invariant_9_a_folder_that_is_away_is_unreachable_and_nothing_in_it_is_gone(look, tmp_path):
     result = look(tmp_path / "share")
+    assert result.unreachable is not None
     assert "cannot be listed" in result.unreachable
     assert (result.candidates, result.ignored, result.problems, result.waiting) == ((), {}, {}, {})
 
@@ -329,7 +330,7 @@ def test_a_plugin_may_take_and_refuse_files(put, look):
     assert "plugin" in result.ignored["draft-b.mp4"]
 
 
-def test_a_plugin_that_fails_about_one_file_holds_back_that_file_until_it_answers(put, look):
+def test_invariant_6_a_plugin_that_fails_about_one_file_holds_back_that_file_until_it_answers(put, look):
     put("a.mp4")
     put("b.mp4")
     asked = []

@@ -176,7 +176,7 @@ def test_one_that_exits_is_kept_as_well(notifier):
     recorder.wait_for(2)
 
 
-def test_a_slow_one_holds_up_neither_the_publisher_nor_others(notifier, blocked):
+def test_invariant_6_a_slow_one_holds_up_neither_the_publisher_nor_others(notifier, blocked):
     recorder = Recorder()
     notifier.subscribe(blocked)
     notifier.subscribe(recorder)
@@ -212,7 +212,7 @@ def test_a_slow_one_loses_the_oldest_events_beyond_the_bound_and_it_is_told(noti
     assert [event.task for event in blocked.wait_for(1001)][:2] == ["first", "5"]
 
 
-def test_one_that_hangs_is_cut_off_and_the_others_go_on(clock, notifier, blocked, caplog):
+def test_invariant_6_one_that_hangs_is_cut_off_and_the_others_go_on(clock, notifier, blocked, caplog):
     recorder = Recorder()
     notifier.subscribe(blocked)
     notifier.subscribe(recorder)

@@ -57,7 +57,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_source_goes_after_its_receipt(journal, folder):
+def test_invariant_2_a_source_goes_after_its_receipt(journal, folder):
     rig = rig_on(journal)
     task = rig.submit(record(folder))
     rig.disposer.step()
@@ -79,7 +79,7 @@ def test_without_delete_after_upload_everything_stays(journal, folder):
     assert rig.row(task).disposal is Disposal.KEPT
 
 
-def test_a_proof_weaker_than_the_backends_best_keeps_the_source(journal, folder):
+def test_invariant_2_a_proof_weaker_than_the_backends_best_keeps_the_source(journal, folder):
     backend = MemoryBackend("main", MemoryOptions(proof=Proof.ACKNOWLEDGED))
     rig = rig_on(journal, backend, delete_proof=Proof.CONTENT)
     task = rig.submit(record(folder))
@@ -91,7 +91,7 @@ def test_a_proof_weaker_than_the_backends_best_keeps_the_source(journal, folder)
 
 
 @pytest.mark.parametrize("keeps_times", [True, False])
-def test_a_source_that_changed_after_the_upload_gets_its_name_back(journal, folder, keeps_times):
+def test_invariant_2_a_source_that_changed_after_the_upload_gets_its_name_back(journal, folder, keeps_times):
     rig = rig_on(journal)
     video = record(folder)
     task = rig.submit(video)
@@ -101,12 +101,12 @@ def test_a_source_that_changed_after_the_upload_gets_its_name_back(journal, fold
     if keeps_times:
         os.utime(video, ns=(before.st_atime_ns, before.st_mtime_ns))
     rig.disposer.step()
-    assert video.read_bytes() == b"y" * 3000
     assert names(folder) == ["session.mp4"]
+    assert video.read_bytes() == b"y" * 3000
     assert rig.row(task).disposal is Disposal.KEPT_CHANGED
 
 
-def test_giving_a_name_back_never_overwrites_another_file(journal, folder):
+def test_invariant_2_giving_a_name_back_never_overwrites_another_file(journal, folder):
     rig = rig_on(journal)
     video = record(folder)
     rig.submit(video)
@@ -126,7 +126,7 @@ def test_giving_a_name_back_never_overwrites_another_file(journal, folder):
     assert [path.read_bytes() for path in kept] == [b"changed"]
 
 
-def test_a_crash_at_any_step_of_the_removal_is_finished_from_the_journal(tmp_path, folder):
+def test_invariant_2_a_crash_at_any_step_of_the_removal_is_finished_from_the_journal(tmp_path, folder):
     for point in itertools.count():
         journal = SqliteJournal(tmp_path / f"journal-{point}.db")
         video = record(folder)
@@ -158,7 +158,7 @@ def test_a_crash_at_any_step_of_the_removal_is_finished_from_the_journal(tmp_pat
     assert point > 5
 
 
-def test_a_shared_sidecar_goes_last_and_only_after_its_grace(journal, folder):
+def test_invariant_2_a_shared_sidecar_goes_last_and_only_after_its_grace(journal, folder):
     rig = rig_on(journal)
     sidecar = sidecar_of(folder)
     first, second = record(folder, "one.mp4"), record(folder, "two.mp4", b"z" * 2000)
@@ -177,7 +177,7 @@ def test_a_shared_sidecar_goes_last_and_only_after_its_grace(journal, folder):
     assert names(folder) == [], "the newest segment is older than the grace by now"
 
 
-def test_a_sidecar_stays_within_its_grace_and_while_unqueued_media_pairs_with_it(journal, folder):
+def test_invariant_2_a_sidecar_stays_within_its_grace_and_while_unqueued_media_pairs_with_it(journal, folder):
     unqueued = [True]
     rig = UploadRig(
         journal,
@@ -199,7 +199,7 @@ def test_a_sidecar_stays_within_its_grace_and_while_unqueued_media_pairs_with_it
     assert names(folder) == []
 
 
-def test_a_sidecar_that_changed_is_kept(journal, folder):
+def test_invariant_2_a_sidecar_that_changed_is_kept(journal, folder):
     rig = rig_on(journal, sidecar_grace=0.0)
     sidecar = sidecar_of(folder)
     rig.submit(record(folder), sidecar)
@@ -210,7 +210,7 @@ def test_a_sidecar_that_changed_is_kept(journal, folder):
     assert names(folder) == ["session.json"]
 
 
-def test_a_volume_that_is_away_says_nothing_about_its_files(journal, folder):
+def test_invariant_2_a_volume_that_is_away_says_nothing_about_its_files(journal, folder):
     rig = rig_on(journal)
     video = record(folder)
     task = rig.submit(video)

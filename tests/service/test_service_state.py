@@ -127,7 +127,7 @@ def test_a_session_sealed_with_a_lost_key_is_opened_anew(tmp_path):
     journal.close()
 
 
-def test_an_owner_is_alive_while_its_lock_is_held_and_only_then(tmp_path):
+def test_invariant_1_an_owner_is_alive_while_its_lock_is_held_and_only_then(tmp_path):
     journal = open_journal(tmp_path / "state", Files())
     first = Owner(journal, tmp_path / "state", Files(), SystemClock(), "first")
     second = Owner(journal, tmp_path / "state", Files(), SystemClock(), "second")

@@ -16,6 +16,7 @@ from haulier.journal.sqlite import SqliteJournal
 from haulier.models import Proof, TaskState
 from haulier.testing.rig import UploadRig
 from haulier.testing.steps import StepProxy
+from haulier.threads import Ended
 from haulier.transfer.context import RunContext
 
 MODES = [
@@ -67,7 +68,7 @@ def test_a_file_and_its_sidecar_arrive_and_the_receipt_says_so(tmp_path, journal
     assert rig.kinds(task) == ["upload_queued", "upload_started", "upload_completed"]
 
 
-class Killed(BaseException):
+class Killed(Ended):
     """Ends the worker as a kill would: nothing after it runs."""
 
 
@@ -166,7 +167,7 @@ def test_a_file_that_vanished_fails_and_says_so(tmp_path, journal):
     assert "gone" in rig.row(task).error.what
 
 
-def test_a_worker_that_lost_its_lease_writes_nothing(tmp_path, journal):
+def test_invariant_4_a_worker_that_lost_its_lease_writes_nothing(tmp_path, journal):
     rig = UploadRig(journal, backend())
     task = rig.submit(make_file(tmp_path))
     (lease,) = rig.ledger.claim(["main"])

@@ -272,7 +272,7 @@ def test_a_task_in_flight_is_cancelled_and_its_session_dropped(tmp_path, journal
     assert rig.kinds(task)[-1] == "upload_cancelled"
 
 
-def test_check_then_write_destinations_keep_what_is_there(tmp_path, journal):
+def test_invariant_4_check_then_write_destinations_keep_what_is_there(tmp_path, journal):
     backend = destination(if_absent=IfAbsent.CHECK_THEN_WRITE)
     rig = UploadRig(journal, backend)
     tasks = submit_many(rig, tmp_path, 3)

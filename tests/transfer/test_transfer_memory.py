@@ -79,6 +79,6 @@ def test_who_waits_for_memory_can_be_cancelled():
     assert ended
 
 
-def test_a_request_larger_than_the_budget_is_served_alone():
+def test_invariant_8_a_request_larger_than_the_budget_is_served_alone():
     pool = BufferPool(100)
     assert len(pool.acquire(500, RunContext())) == 500

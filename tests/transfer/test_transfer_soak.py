@@ -22,6 +22,7 @@ from haulier.errors import (
 from haulier.journal.memory import MemoryJournal
 from haulier.models import TaskState
 from haulier.testing.rig import RigSettings, UploadRig
+from haulier.threads import Ended
 from haulier.transfer.context import RunContext
 
 MODES = (
@@ -44,7 +45,7 @@ SEEDS = int(os.environ.get("HAULIER_SOAK_SEEDS", "60"))
 BASE = int(os.environ.get("HAULIER_SOAK_BASE", str(random.randrange(10**6))))
 
 
-class Killed(BaseException):
+class Killed(Ended):
     """The process ends here."""
 
 

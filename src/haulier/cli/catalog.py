@@ -46,7 +46,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "doctor": Entry("doctor", "Check configuration, journal, plugins and destinations."),
         "plugins": Entry("plugins", "List plugins and what became of them."),
         "config": Entry("config", "Show the configuration, its schema or its place."),
-        "journal": Entry("journal", "Check, back up or migrate the journal."),
+        "journal": Entry("journal", "Check, back up, migrate or rebuild the journal."),
     },
 }
 

@@ -105,7 +105,7 @@ def _judge(receipt: Receipt, entry: ReceiptEntry, stored: Stored, digests: Mappi
     if common:
         return Comparison(receipt, entry, Verdict.SAME, "content")
     if stored.size is not None:
-        return Comparison(receipt, entry, Verdict.SAME, "size", "the destination tells no digest")
+        return Comparison(receipt, entry, Verdict.SAME, "size", "only the size: the destination tells no digest")
     return Comparison(receipt, entry, Verdict.CANNOT_TELL, remark="the destination tells neither size nor digest")
 
 

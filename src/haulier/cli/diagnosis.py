@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from haulier.cli.exit_codes import ExitCode, exit_code_of
+from haulier.cli.rebuilds import CONFIRM, disposal_line
 from haulier.cli.text import age_text, size_text
 from haulier.errors import HaulierError, PluginError
 from haulier.models import Proof
@@ -107,12 +108,15 @@ def check_plugins(host: PluginHost) -> Iterator[Finding]:
 
 def check_state(manager: UploadManager) -> Iterator[Finding]:
     """State folder, journal and clock."""
+    from haulier.service.rebuilt import rebuilt
+
     try:
         service = manager.service
         folder = manager.config.upload.state_dir
         free = service.ports.files.free_bytes(folder)
         findings = service.journal.check()
         newest = manager.tasks(limit=1, newest_first=True)
+        disposal = disposal_line(service.journal.read(rebuilt))
     except HaulierError as error:
         yield failed("state folder", error)
         return
@@ -123,10 +127,12 @@ def check_state(manager: UploadManager) -> Iterator[Finding]:
     hint = "Free space: the journal must grow" if grade is Grade.WARNING else ""
     yield Finding("state folder", grade, f"{folder}: writable, local, {size_text(free)} free", hint)
     for found in findings:
-        hint = "Keep a copy of the state folder, then restore a backup"
+        hint = "Stop the agent, then `haulier journal rebuild`"
         yield Finding("journal", Grade.FAILED, found, hint, ExitCode.CONFIGURATION)
     if not findings:
         yield Finding("journal", Grade.OK, "sound")
+    if disposal:
+        yield Finding("disposal", Grade.WARNING, disposal, CONFIRM)
     yield _clock(service.ports.clock.now(), newest[0].created_at if newest else 0.0)
 
 

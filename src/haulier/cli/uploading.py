@@ -127,7 +127,10 @@ class Uploading:
         Raises:
             StopRequestedError: Somebody asked to stop.
         """
-        if not self.session.manager.config.upload.delete_after_upload:
+        from haulier.service.rebuilt import awaits_confirmation
+
+        manager = self.session.manager
+        if not manager.config.upload.delete_after_upload or manager.service.journal.read(awaits_confirmation):
             return
         end = self.clock.monotonic() + DISPOSAL_SECONDS
         while self.clock.monotonic() < end:

@@ -239,14 +239,21 @@ class Files:
             Its canonical path.
         """
         target = Path(self._path(path))
-        missing = [folder for folder in target.parents if not folder.exists()]
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self._make_from_above(target.parent)
         target.mkdir(mode=0o700, exist_ok=True)
-        for folder in missing:
-            self.fsync_folder(folder.parent)
-        with suppress(PermissionError):  # a folder of somebody else's, who made this one
-            self.fsync_folder(target.parent)  # also after another process made it: its own sync may still be to come
+        with suppress(PermissionError):
+            self.fsync_folder(target.parent)
         return self.canonical(path)
+
+    def _make_from_above(self, folder: Path) -> None:
+        """Make a folder and those above it, each only in one that is on the disk for good, whoever made it."""
+        if folder.exists() or folder == folder.parent:
+            with suppress(PermissionError):  # it lies in a folder of somebody else's, who made it
+                self.fsync_folder(folder.parent)
+        else:
+            self._make_from_above(folder.parent)
+            folder.mkdir(exist_ok=True)
+            self.fsync_folder(folder.parent)
 
     # -- changes -----------------------------------------------------------------------------------------------
 

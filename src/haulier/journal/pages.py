@@ -130,6 +130,8 @@ class PageFile:
             following = int.from_bytes(_exactly(piece[:4], 4), "big")
             pieces.append(_exactly(piece[4 : 4 + rest], min(rest, usable - 4)))
             rest -= len(pieces[-1])
+        if following:  # the last page of a record names none
+            raise ValueError(following)
         return b"".join(pieces)
 
 

@@ -29,6 +29,7 @@ __all__ = ["Salvage", "SalvagedTask", "Stray", "continue_events"]
 
 BATCH = 1000
 _TASK_WIDTH, _ARTIFACT_WIDTH, _PART_WIDTH, _RECEIPT_WIDTH, _EVENT_WIDTH, _META_WIDTH = 31, 11, 7, 5, 2, 2
+_SIDECAR_INDEX = (str, str, int)  # path, task, number
 _META = frozenset({"source_id", "sidecars_pending", "rebuilt", "receipt_breaks"})
 _TIMES = ("created_at", "updated_at", "not_before")
 _COLUMNS = ("sequence", *rows.TASK_COLUMNS)
@@ -69,8 +70,9 @@ class Salvage:
         self.last_event = 0
         self._db = apsw.Connection(str(scratch))
         self._db.execute("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF")
+        self._db.execute("BEGIN")  # never committed: the file is thrown away
         self._make_tables()
-        with closing(PageFile(journal, wal)) as pages, self._db:
+        with closing(PageFile(journal, wal)) as pages:
             self._gather(pages)
 
     def close(self) -> None:
@@ -85,7 +87,7 @@ class Salvage:
         self._db.execute(f"CREATE TABLE task ({', '.join(_COLUMNS)})")
         self._db.execute(f"CREATE TABLE artifact ({artifact}); CREATE TABLE part ({part})")
         self._db.execute("CREATE TABLE receipt (number INTEGER, body, UNIQUE (number, body)) ")
-        self._db.execute("CREATE TABLE meta (name, value)")
+        self._db.execute("CREATE TABLE meta (name, value); CREATE TABLE sidecar (task UNIQUE)")
 
     def _gather(self, pages: PageFile) -> None:
         for record in pages.records():
@@ -112,6 +114,8 @@ class Salvage:
                 return "artifact", values
             if width == _PART_WIDTH and all(isinstance(value, int) for value in values[1:5]):
                 return "part", values
+            if tuple(map(type, values)) == _SIDECAR_INDEX and values[2] == 1:
+                return "sidecar", values[1:2]
             if width == _META_WIDTH and isinstance(values[0], str) and values[0] in _META:
                 return "meta", values
         return "", ()
@@ -125,21 +129,20 @@ class Salvage:
 
     def tasks(self) -> Iterator[SalvagedTask]:
         """Sound tasks in the order of their submission, each once: of several versions the one of the latest claim."""
+        self._db.execute("DROP TABLE IF EXISTS sound; CREATE TABLE sound (id PRIMARY KEY)")
         for versions in self._versions():
             found = next(filter(None, map(self._task, versions)), None)
             if found is not None:
+                self._db.execute("INSERT INTO sound VALUES (?)", (versions[0][1],))
                 yield found
 
     def strays(self) -> Iterator[Stray]:
-        """Media files of tasks that could be read only in part."""
-        sound: set[str] = set()
-        for versions in self._versions():
-            if any(map(self._task, versions)):
-                sound.add(rows.text(versions[0][1]))
-            else:
-                yield from self._half(versions)
-        for task, path in self._db.execute("SELECT c0, c4 FROM artifact WHERE c2 = 'media'"):
-            if _is_text(task, path) and rows.text(task) not in sound:
+        """Media files of tasks that could be read only in part. To be asked after all of :meth:`tasks`."""
+        for versions in self._versions("AND id NOT IN (SELECT id FROM sound)"):
+            yield from self._half(versions)
+        alone = "SELECT c0, c4 FROM artifact WHERE c2 = 'media' AND c0 NOT IN (SELECT id FROM sound)"
+        for task, path in self._db.execute(alone):
+            if _is_text(task, path):
                 yield Stray(rows.text(path), "")
 
     def receipts(self) -> Iterator[tuple[int, list[Receipt]]]:
@@ -150,9 +153,9 @@ class Salvage:
             if sound:
                 yield number, sound
 
-    def _versions(self) -> Iterator[list[tuple[Any, ...]]]:
+    def _versions(self, those: str = "") -> Iterator[list[tuple[Any, ...]]]:
         found = self._db.execute(
-            "SELECT * FROM task WHERE id IS NOT NULL "
+            f"SELECT * FROM task WHERE typeof(id) IN ('text', 'blob') {those} "
             "ORDER BY min(sequence) OVER (PARTITION BY id), id, epoch DESC, updated_at DESC"
         )
         for _, group in groupby(found, key=itemgetter(1)):
@@ -161,11 +164,17 @@ class Salvage:
     def _task(self, values: tuple[Any, ...]) -> SalvagedTask | None:
         try:
             row = rows.decode_task(_with_real_times(values), self._artifacts(values[1]))
-            if not _is_sound(row, values[_COLUMNS.index("item_id")]):
+            if not _is_sound(row, values[_COLUMNS.index("item_id")]) or self._lacks_its_sidecar(row):
                 return None
             return SalvagedTask(row, self._parts(values[1]) if row.token else ())
         except _BAD_ROW:
             return None
+
+    def _lacks_its_sidecar(self, row: TaskRow) -> bool:
+        """Whether the index knows of a sidecar whose own row could not be read."""
+        if row.sidecar_path:
+            return False
+        return bool(self._db.execute("SELECT 1 FROM sidecar WHERE task = ?", (rows.bound(row.id),)).fetchall())
 
     def _artifacts(self, task: str | bytes) -> tuple[ArtifactRecord, ...]:
         found = self._db.execute("SELECT * FROM artifact WHERE c0 = ? GROUP BY c1 ORDER BY c1", (task,)).fetchall()

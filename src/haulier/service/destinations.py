@@ -6,7 +6,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from haulier.backends.api import API_LEVEL, Backend, PutBackend
-from haulier.errors import PluginError, UnknownBackendError
+from haulier.errors import HaulierError, PluginError, UnknownBackendError
+from haulier.threads import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -112,8 +113,17 @@ class Destinations:
         for warning in warnings:
             self._warn(warning)
         self._fingerprints[name] = options_fingerprint(options, self._fingerprint_key)
-        made: Backend = self._wrap("backend", _backend_class(backend_class)(name, options))
+        made: Backend = self._wrap("backend", self._new(_backend_class(backend_class), name, options))
         return made
+
+    def _new(self, backend_class: type[Backend], name: str, options: Any) -> Backend:
+        try:
+            return backend_class(name, options)
+        except (HaulierError, Ended):
+            raise
+        except BaseException as error:  # a plugin may raise anything, even what would end a thread
+            what = f"the backend type {backend_class.type!r} cannot be made: {error!r}"
+            raise PluginError(what, where=f"backends.{name}") from error
 
 
 def _backend_class(found: type[Backend | PutBackend]) -> type[Backend]:

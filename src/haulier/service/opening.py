@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from haulier.clock import SystemClock
-from haulier.errors import JournalDamagedError, JournalUnavailableError
+from haulier.errors import JournalDamagedError, JournalUnavailableError, StateFolderError
 from haulier.journal.examine import damage
 from haulier.journal.sqlite import SqliteJournal, migrations
 from haulier.service.rebuilding import JOURNAL, Rebuilder
@@ -32,6 +32,7 @@ __all__ = ["StateFolder"]
 OPENING = "opening.lock"
 PATIENCE = 120.0  # seconds: another process may be rebuilding the journal
 PAUSE = 0.05
+REBUILD = "`haulier journal rebuild` keeps its bytes and makes a fresh one of what can be read; or restore a backup"
 OCCUPIED = "Stop the other programs that work in this state folder; the next start rebuilds the journal"
 
 
@@ -106,6 +107,7 @@ class StateFolder:
                     error.advice = OCCUPIED
                     raise
                 if not mend:
+                    error.advice = REBUILD
                     raise
                 self._rebuilder.rebuild(error.what)
                 return self._opened()
@@ -132,7 +134,7 @@ class StateFolder:
     def _turn(self) -> Iterator[None]:
         """Wait until nobody else opens the journal."""
         end = self._clock.monotonic() + PATIENCE
-        while (lock := self._files.lock_file(self._folder / OPENING)) is None:
+        while (lock := self._lock()) is None:
             if self._clock.monotonic() > end:
                 raise JournalUnavailableError(
                     "another program is opening or rebuilding the journal",
@@ -142,6 +144,14 @@ class StateFolder:
             self._sleep(PAUSE)
         with lock:
             yield
+
+    def _lock(self) -> FileLock | None:
+        try:
+            self._files.make_private_dir(self._folder / "owners")
+            return self._files.lock_file(self._folder / OPENING)
+        except OSError as error:
+            what = f"the state folder cannot be written ({error.strerror})"
+            raise StateFolderError(what, where=str(self._folder)) from error
 
     def _opened(self) -> OpenJournal:
         lock = self._files.lock_file(self._folder / "owners" / f"open-{os.getpid()}-{secrets.token_hex(6)}.lock")

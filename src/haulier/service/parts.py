@@ -19,7 +19,7 @@ from haulier.service.disposal import Disposer
 from haulier.service.folders import Folders
 from haulier.service.intake import Intake, Taken
 from haulier.service.operations import Operations
-from haulier.service.rebuilt import rebuilt
+from haulier.service.rebuilt import go_on, rebuilt
 from haulier.service.state import Keys, Owner, open_journal, source_id, system_keyring
 from haulier.service.upkeep import Upkeep
 from haulier.service.workers import Waker, Workers
@@ -263,6 +263,7 @@ def open_service(config: Config, plugins: Sequence[object], ports: Ports, waker:
         scan=folders.step,
         clock=clock,
         silence=upload.upload_timeout,
+        recover=lambda: go_on(folders, upload.backend or ""),
     )
     operations = Operations(ledger)
     return Service(

@@ -97,8 +97,8 @@ class Rebuilder:
                 self._files.rename_no_replace(self._folder / DRAFT, self._folder / JOURNAL)
                 self._files.fsync_folder(self._folder)
                 _tell(self._folder, done)
-            self._files.remove(self._folder / MARKER)
             self._remove(SCRATCH)
+            self._files.remove(self._folder / MARKER)
             self._files.fsync_folder(self._folder)
         return done
 

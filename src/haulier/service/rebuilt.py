@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from haulier.service.folders import Folders
     from haulier.service.state import Keys
 
-__all__ = ["REBUILT", "STRAYS", "Rebuilt", "awaits_confirmation", "confirm", "rebuilt", "take_strays"]
+__all__ = ["REBUILT", "STRAYS", "Rebuilt", "awaits_confirmation", "confirm", "go_on", "rebuilt", "strays"]
+__all__ += ["take_strays"]
 
 log = logging.getLogger("haulier.manager")
 
@@ -58,7 +59,7 @@ def awaits_confirmation(tx: Transaction) -> bool:
 
 
 def confirm(journal: Journal, keys: Keys, now: float) -> Rebuilt | None:
-    """Switch disposal on again, and take lost receipts for known; None when the journal was never rebuilt.
+    """Switch disposal on again, and take what is lost for known; None when the journal was never rebuilt.
 
     Args:
         journal: The journal.
@@ -72,12 +73,33 @@ def confirm(journal: Journal, keys: Keys, now: float) -> Rebuilt | None:
             return found
         confirmed = replace(found, confirmed_at=now)
         tx.put_meta(REBUILT, json.dumps(asdict(confirmed)))
+        tx.put_meta(STRAYS, "{}")
         key = keys.derive("receipts")
         if breaks := decode_breaks(tx.meta(BREAKS), key):
             tx.put_meta(BREAKS, encode_breaks(accepted(breaks), key))
         return confirmed
 
     return journal.write(change)
+
+
+def go_on(folders: Folders, default_backend: str) -> None:
+    """At the start of an agent: say that disposal is off, and queue what could be read only in part."""
+    found = folders.intake.ledger.journal.read(rebuilt)
+    if found is None or found.confirmed_at is not None:
+        return
+    log.warning(
+        "no source is deleted: the journal was damaged (%s) and rebuilt; the damaged one is kept as %s. "
+        "Look at `haulier status` and `haulier audit`, then `haulier journal confirm`",
+        found.why,
+        found.aside,
+    )
+    take_strays(folders, default_backend)
+
+
+def strays(tx: Transaction) -> dict[str, str]:
+    """Media files whose tasks could be read only in part, with the names of their backends, not queued yet."""
+    found: dict[str, str] = json.loads(tx.meta(STRAYS) or "{}")
+    return found
 
 
 def take_strays(folders: Folders, default_backend: str) -> int:
@@ -93,15 +115,15 @@ def take_strays(folders: Folders, default_backend: str) -> int:
         How many are left.
     """
     journal = folders.intake.ledger.journal
-    strays: dict[str, str] = json.loads(journal.read(lambda tx: tx.meta(STRAYS)) or "{}")
-    if not strays:
+    noted = journal.read(strays)
+    if not noted:
         return 0
-    left = dict(strays)
-    for folder in sorted({os.path.dirname(path) for path in strays}):  # noqa: PTH120  text in, text out
+    left = dict(noted)
+    for folder in sorted({os.path.dirname(path) for path in noted}):  # noqa: PTH120  text in, text out
         found = folders.look(folder, settled=True)
         for candidate in found.candidates:
-            backend = strays.get(candidate.path) or default_backend
-            if candidate.path in strays and backend:
+            backend = noted.get(candidate.path) or default_backend
+            if candidate.path in left and backend:
                 folders.take(replace(found, candidates=(candidate,)), backend)
                 del left[candidate.path]
     for path in left:

@@ -1,7 +1,8 @@
 """Filling a fresh journal with what was salvaged of a damaged one.
 
 Receipts are taken as they are when they continue the chain; tasks when their rows are sound. A task that has no receipt
-goes on under its own id, key and nonce, and asks its destination what became of it before it sends anything.
+goes on under its own id, key and nonce, in its own upload session; without one it asks its destination what became of
+it before it sends anything.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ T = TypeVar("T")
 BATCH = 200  # rows written in one transaction
 MOST_STRAYS = 10_000
 HEXADECIMAL = frozenset("0123456789abcdef")
+ID_DIGITS = 32
 _AGAIN = {TaskState.UPLOADING: TaskState.QUEUED, TaskState.RETRYING: TaskState.QUEUED}
 _ASKED = {"cancel": TaskState.CANCELLED, "pause": TaskState.PAUSED}
 
@@ -78,9 +80,10 @@ class Draft:
 
     def _source_id(self) -> str | None:
         """As it was written down; else as the tasks have it, which is what their ids were made with."""
-        told = [text for text in self._salvage.meta("source_id") if text and set(text) <= HEXADECIMAL]
+        told = [text for text in self._salvage.meta("source_id") if len(text) == ID_DIGITS and set(text) <= HEXADECIMAL]
         by_tasks = sorted(self._sources, key=lambda source: self._sources[source], reverse=True)
-        return next(iter([*(text for text in told if text in self._sources or not by_tasks), *by_tasks, *told]), None)
+        likely = told if len(told) == 1 else [text for text in told if text in self._sources]
+        return next(iter([*likely, *by_tasks, *told]), None)
 
     # -- receipts
 
@@ -149,17 +152,22 @@ class Draft:
             ended = replace(fresh, state=TaskState.COMPLETED, disposal=disposal, error=None, slow_lane=False)
             return replace(ended, token=None, committing=False, digests={})
         self._give_back(row)
-        keeps_session = row.token is not None and self._can_unseal(row.token.secret)
-        session: dict[str, Any] = (
-            {} if keeps_session else {"token": None, "abilities": None, "part_size": 0, "acknowledged": 0}
-        )
         state = TaskState.QUEUED if is_completed else _AGAIN.get(row.state, row.state)
         if row.state is TaskState.UPLOADING and not row.committing:
             state = _ASKED.get(row.request, state)
         waits = row.not_before if state is TaskState.FAILED else None
-        digests = row.digests if row.committing else {}
         going_on = replace(fresh, state=state, attempts=0, not_before=waits, disposal=Disposal.KEPT, disposal_path="")
-        return replace(going_on, committing=True, digests=digests, updated_at=self._now, **session)
+        return replace(going_on, updated_at=self._now, **self._session(row))
+
+    def _session(self, row: TaskRow) -> dict[str, Any]:
+        """The upload session as it was; without one the destination is asked, as after a commit whose answer was lost.
+
+        A session that was not committed is not settled: a destination may take that for the wish to commit it now.
+        """
+        committing: dict[str, Any] = {"committing": True, "digests": row.digests if row.committing else {}}
+        if row.token is None or not self._can_unseal(row.token.secret):
+            return {"token": None, "abilities": None, "part_size": 0, "acknowledged": 0, **committing}
+        return committing if row.committing else {"digests": {}}
 
     def _can_unseal(self, secret: bytes) -> bool:
         try:

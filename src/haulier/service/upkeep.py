@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from haulier.errors import HaulierError, JournalError, PluginError, TransferError
 from haulier.models import SuspensionReason
+from haulier.threads import Ended
 from haulier.transfer.context import RunContext
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Upkeep:
         scan: Takes in what watched folders hold; does nothing when none are watched.
         clock: Monotonic time for the intervals.
         silence: Seconds a probe may wait for an answer.
+        recover: Goes on after a rebuild of the journal, at the start.
     """
 
     DISPOSAL_SECONDS = 5.0
@@ -52,6 +54,7 @@ class Upkeep:
         scan: Callable[[], None],
         clock: Clock,
         silence: float,
+        recover: Callable[[], None] = lambda: None,
     ) -> None:
         self.ledger = ledger
         self.destinations = destinations
@@ -61,6 +64,7 @@ class Upkeep:
         self.scan = scan
         self.clock = clock
         self.silence = silence
+        self.recover = recover
         self.journal_error: JournalError | None = None
         self._due: dict[str, float] = {}
         self._ahead = float("-inf")  # by how much the wall clock was ahead of the monotonic one
@@ -109,7 +113,8 @@ class Upkeep:
                 self.probe_backend(name)
 
     def greet(self) -> None:
-        """At start: other credentials than at the time of a suspension end it."""
+        """At start: go on after a rebuild; other credentials than at the time of a suspension end it."""
+        self.recover()
         for name in self.destinations.names:
             reason, fingerprint = self.ledger.suspension(name)
             if reason is SuspensionReason.CREDENTIALS and fingerprint != self._fingerprint(name):
@@ -130,7 +135,9 @@ class Upkeep:
             self.ledger.probe_failed(name, error, self._fingerprint(name))
         except HaulierError as error:
             log.warning("backend %s cannot be used: %s", name, error)
-        except Exception as error:  # noqa: BLE001  a plugin's defect must not end the upkeep
+        except Ended:
+            raise
+        except BaseException as error:  # noqa: BLE001  a plugin may raise anything; it must not end the upkeep
             defect = PluginError(f"the probe raised {error!r}", where=name)
             self.ledger.probe_failed(name, defect, self._fingerprint(name))
         else:

@@ -23,6 +23,7 @@ from haulier.errors import (
     ValidationError,
 )
 from haulier.models import Disposal, TaskState
+from haulier.threads import Ended
 from haulier.transfer.actions import Failed, Proven
 from haulier.transfer.context import RunContext
 
@@ -168,7 +169,9 @@ class Workers:
             with self._lock:
                 self._stranded.append((lease, ""))
             raise
-        except Exception as error:  # a defect of ours or of a plugin must not leave the task claimed for ever
+        except Ended:
+            raise
+        except BaseException as error:  # whatever a plugin raises must not leave the task claimed for ever
             log.exception("task %s met a defect", lease.row.id)
             defect = PluginError(f"a defect ended this try: {error!r}", where=lease.row.backend)
             self.ledger.conclude_failure(lease, defect, keep_session=True)

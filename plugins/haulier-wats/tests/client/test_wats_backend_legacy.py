@@ -165,7 +165,7 @@ def test_aborting_is_a_courtesy(backend, legacy, session, upload, context):
     backend.abort(upload, session, context)
 
 
-def test_foreign_upload_addresses_are_secrets(start_server, backend, legacy, upload, body, context):
+def test_invariant_10_foreign_upload_addresses_are_secrets(start_server, backend, legacy, upload, body, context):
     foreign = start_server()
     foreign.on("POST", "/v", {"file_id": "f1"})
     answer = {

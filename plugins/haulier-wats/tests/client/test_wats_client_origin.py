@@ -25,7 +25,7 @@ def test_the_token_and_the_clients_name_go_to_the_base_address(server, client, c
     assert headers["user-agent"] == "WATS-RecordingUploader/1.0"
 
 
-def test_a_foreign_upload_address_gets_no_credentials(start_server, client, body, context, netrc):
+def test_invariant_10_a_foreign_upload_address_gets_no_credentials(start_server, client, body, context, netrc):
     foreign = start_server()
     foreign.on("POST", "/bucket/x", {"file_id": "f1"})
     client.upload_file(f"{foreign.origin}/bucket/x?sig=abc", body(b"bytes"), "a.mp4", context)
@@ -40,7 +40,7 @@ def test_another_name_for_the_same_machine_is_another_origin(server, client, bod
     assert not client.http.is_own(url)
 
 
-def test_the_address_of_a_foreign_origin_is_no_part_of_an_error(start_server, client, body, context):
+def test_invariant_10_the_address_of_a_foreign_origin_is_no_part_of_an_error(start_server, client, body, context):
     foreign = start_server()
     foreign.on("POST", "/granted/x", (500, {}, b""))
     with pytest.raises(Exception, match="status 500") as caught:

@@ -314,7 +314,7 @@ def test_the_same_client_serves_many_threads(server, client, body, context):
     assert len(set(names)) == 8
 
 
-def test_no_address_reaches_the_log(server, client, context, caplog):
+def test_invariant_10_no_address_reaches_the_log(server, client, context, caplog):
     caplog.set_level(logging.DEBUG)
     server.on("HEAD", "/up", (204, {"Upload-Offset": "0"}, b""))
     from haulier_wats.resumable import progress

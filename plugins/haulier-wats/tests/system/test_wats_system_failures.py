@@ -157,7 +157,7 @@ def test_retry_after_is_obeyed(rig, proxy, tmp_path):
     assert rig.row(task).state is TaskState.COMPLETED
 
 
-def test_a_redirect_of_a_post_is_an_error_and_nothing_is_called_stored(rig, proxy, tmp_path):
+def test_invariant_3_a_redirect_of_a_post_is_an_error_and_nothing_is_called_stored(rig, proxy, tmp_path):
     (task,) = submit_many(rig, tmp_path, 1)
     proxy.rule = lambda request: Fault(302, {"Location": "/login"}) if request.method == "POST" else None
     rig.work_on(60)

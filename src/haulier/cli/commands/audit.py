@@ -10,10 +10,11 @@ import click
 
 from haulier.cli.exit_codes import ExitCode
 from haulier.cli.output import Output
+from haulier.cli.rebuilds import no_journal
 from haulier.cli.session import load
 from haulier.cli.settings import CommonCommand, Settings
 from haulier.cli.text import printable, time_text
-from haulier.errors import HaulierError, InputError
+from haulier.errors import HaulierError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,8 +49,7 @@ def audit(settings: Settings, anchor: str | None, against: str | None) -> ExitCo
     folder = load(settings, output).upload.state_dir
     files = Files()
     if not (folder / "journal.db").exists():
-        advice = "It is made when the first file is sent"
-        raise InputError("there is no journal yet", where=str(folder / "journal.db"), advice=advice)
+        raise no_journal(folder)
     keys = Keys.find(folder, files, system_keyring())
     with closing(state_folder(folder, files).open(mend=False)) as journal:
         anchors = (lambda: read_anchors(Path(against))) if against else None

@@ -10,6 +10,7 @@ import click
 
 from haulier.cli.exit_codes import ExitCode
 from haulier.cli.output import Output
+from haulier.cli.rebuilds import no_journal, rebuilt_document
 from haulier.cli.session import load
 from haulier.cli.settings import CommonGroup, Settings
 from haulier.cli.text import size_text
@@ -19,13 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from haulier.journal.sqlite import SqliteJournal
+    from haulier.service.rebuilt import Rebuilt
 
 __all__ = ["journal"]
+
+REBUILD = "Stop the agent, then `haulier journal rebuild`"
 
 
 @click.group(cls=CommonGroup)
 def journal() -> None:
-    """Check, back up or migrate the journal: the durable queue and the receipts."""
+    """Check, back up, migrate or rebuild the journal: the durable queue and the receipts."""
 
 
 @journal.command()
@@ -39,7 +43,7 @@ def check(settings: Settings) -> ExitCode:
     document = {"path": str(path), "sound": not findings, "findings": findings}
     output.result(document, findings or [f"{path}: sound"])
     if findings:
-        output.error(JournalDamagedError("the journal is damaged", where=str(path)))
+        output.error(JournalDamagedError("the journal is damaged", where=str(path), advice=REBUILD))
     return ExitCode.CONFIGURATION if findings else ExitCode.OK
 
 
@@ -78,6 +82,66 @@ def migrate(settings: Settings) -> ExitCode:
     return ExitCode.OK
 
 
+@journal.command()
+@click.pass_obj
+def rebuild(settings: Settings) -> ExitCode:
+    """Set a journal aside that `check` calls damaged, its bytes kept, and make a fresh one of what can be read.
+
+    Every command that opens a journal whose damage is plain does so by itself; this one looks at every page first.
+    Nothing is deleted after upload until `haulier journal confirm`.
+    """
+    from haulier.files import Files
+    from haulier.service.state import state_folder
+
+    output = Output(settings)
+    folder = load(settings, output).upload.state_dir
+    if not any(folder.glob("journal.db*")):
+        raise no_journal(folder)
+    done = state_folder(folder, Files()).rebuild()
+    path = folder / "journal.db"
+    document = {"path": str(path), "rebuilt": done is not None, **(rebuilt_document(done) or {})}
+    output.result(document, [f"{path}: sound, left as it is"] if done is None else _told(folder, done))
+    return ExitCode.OK
+
+
+@journal.command()
+@click.pass_obj
+def confirm(settings: Settings) -> ExitCode:
+    """Let sources be deleted again after the journal was rebuilt, and take what was lost for known.
+
+    Look at `haulier status`, `haulier verify` and `haulier audit` before.
+    """
+    import time
+
+    from haulier.files import Files
+    from haulier.service.rebuilt import confirm as confirm_journal
+    from haulier.service.rebuilt import rebuilt, strays
+    from haulier.service.state import Keys, system_keyring
+
+    output = Output(settings)
+    path = _journal_path(settings, output)
+    with _opened(path) as opened:
+        before, left = opened.read(rebuilt), opened.read(strays)
+        if before is not None and before.confirmed_at is None:
+            keys = Keys.find(path.parent, Files(), system_keyring())
+            for stray in left:
+                output.warn(f"{stray}: its task could not be read whole and it was not queued again; send it anew")
+            done = confirm_journal(opened, keys, time.time())
+            text = "confirmed; sources may be deleted again where delete_after_upload is set"
+        else:
+            done, text = before, "there is nothing to confirm"
+    output.result({"path": str(path), **(rebuilt_document(done) or {})}, [f"{path}: {text}"])
+    return ExitCode.OK
+
+
+def _told(folder: Path, done: Rebuilt) -> Iterator[str]:
+    yield f"{folder / 'journal.db'}: rebuilt with {done.tasks} tasks and {done.receipts} receipts"
+    yield f"{folder / done.aside}: the damaged one ({done.why})"
+    if done.strays:
+        yield f"{done.strays} media files of tasks that could not be read whole are looked for at the next start"
+    yield "Every task asks its destination before it sends; nothing is deleted until `haulier journal confirm`"
+
+
 def _journal_path(settings: Settings, output: Output) -> Path:
     """The journal of the configured state folder, which these commands do not make.
 
@@ -86,15 +150,16 @@ def _journal_path(settings: Settings, output: Output) -> Path:
     """
     path = load(settings, output).upload.state_dir / "journal.db"
     if not path.is_file():
-        raise InputError("there is no journal yet", where=str(path), advice="It is made when the first file is sent")
+        raise no_journal(path.parent)
     return path
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[SqliteJournal]:
-    from haulier.journal.sqlite import SqliteJournal
+    from haulier.files import Files
+    from haulier.service.state import state_folder
 
-    with closing(SqliteJournal(path)) as opened:
+    with closing(state_folder(path.parent, Files()).open(mend=False)) as opened:
         yield opened
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from haulier.cli.documents import backend_document, task_document
 from haulier.cli.exit_codes import ExitCode
+from haulier.cli.rebuilds import CONFIRM, disposal_line, rebuilt_document
 from haulier.cli.session import open_session
 from haulier.cli.settings import CommonCommand, Settings
 from haulier.cli.text import age_text, printable, seconds_text, size_text, table_text
@@ -31,6 +32,8 @@ NEWEST = 50
 @click.pass_obj
 def status(settings: Settings, tasks: tuple[str, ...], limit: int) -> ExitCode:
     """Show how tasks and backends stand; of tasks the newest, or those named."""
+    from haulier.service.rebuilt import rebuilt
+
     with open_session(settings) as session:
         manager = session.manager
         summary = manager.status()
@@ -38,17 +41,23 @@ def status(settings: Settings, tasks: tuple[str, ...], limit: int) -> ExitCode:
             shown = [manager.task(task_id) for task_id in tasks]
         else:
             shown = manager.tasks(backend=settings.backend or "", limit=limit, newest_first=True)
-        document = {
+        document: dict[str, Any] = {
             "counts": {str(state): count for state, count in summary.counts.items()},
             "backends": [backend_document(backend) for backend in summary.backends],
             "tasks": [task_document(task) for task in shown],
         }
-        session.output.result(document, _lines(summary, shown))
+        found = manager.service.journal.read(rebuilt)
+        if found is not None:
+            document["rebuilt"] = rebuilt_document(found)
+        session.output.result(document, _lines(summary, shown, disposal_line(found)))
     return ExitCode.OK
 
 
-def _lines(summary: ManagerStatus, tasks: list[Task]) -> Iterator[str]:
+def _lines(summary: ManagerStatus, tasks: list[Task], disposal: str) -> Iterator[str]:
     now = time.time()
+    if disposal:
+        yield disposal
+        yield CONFIRM
     yield ", ".join(f"{count} {state}" for state, count in summary.counts.items() if count) or "no tasks"
     for backend in summary.backends:
         yield _backend_line(backend, now)

@@ -38,7 +38,7 @@ def verify(settings: Settings, tasks: tuple[str, ...], read: bool) -> ExitCode:
             for receipt in chosen
             for comparison in compare_receipt(receipt, session.backend, context, read=read)
         ]
-        session.output.result({"artifacts": [comparison.to_dict() for comparison in found]}, _lines(found))
+        session.output.result({"artifacts": [comparison.to_dict() for comparison in found]}, _lines(found, read=read))
     missing = [ExitCode.FAILED] if tasks and len(chosen) < len(tasks) else []
     return first_of([*map(_code, found), *missing])
 
@@ -49,12 +49,20 @@ def _code(comparison: Comparison) -> ExitCode:
     return exit_code_of(comparison.error) if comparison.error else ExitCode.FAILED
 
 
-def _lines(found: list[Comparison]) -> Iterator[str]:
+def _lines(found: list[Comparison], *, read: bool) -> Iterator[str]:
     if found:
         rows = [
             (one.verdict, one.by or "-", one.receipt.task, one.entry.role, one.entry.location, one.remark)
             for one in found
         ]
         yield table_text(("VERDICT", "BY", "TASK", "ROLE", "LOCATION", "REMARK"), rows)
-    counts = Counter(one.verdict for one in found)
-    yield ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict]) or "nothing to verify"
+    counts = Counter(_what_was_shown(one) for one in found)
+    yield ", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or "nothing to verify"
+    if not read and any(one.by == "size" and one.verdict is Verdict.SAME for one in found):
+        yield "Of what is the same by size only, `haulier verify --read` compares the content where it can be read back"
+
+
+def _what_was_shown(one: Comparison) -> str:
+    if one.verdict is not Verdict.SAME:
+        return str(one.verdict)
+    return "same by content" if one.by == "content" else "same by size only"

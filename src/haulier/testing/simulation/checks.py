@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from haulier.backends.api import ResumeMode
 from haulier.journal.api import TaskFilter
 from haulier.models import Disposal, TaskState
+from haulier.threads import Ended
 from haulier.transfer.ledger import chain_hash
 from haulier.transfer.states import TRANSITIONS
 
@@ -28,8 +29,8 @@ MOST_SUSPICION = 3  # after so many suspensions in flight an item pays for itsel
 HONEST_ENDS = frozenset({"source_unavailable", "source_unstable", "outcome_unknown"})
 
 
-class BrokenError(BaseException):
-    """An invariant does not hold. No plain exception: the code under simulation must not take it for a failure.
+class BrokenError(Ended):
+    """An invariant does not hold. The code under simulation must not take it for a failure of its own.
 
     Attributes:
         kind: ``lost``, ``doubled``, ``wrongly reported``, ``deleted without proof``, ``sent again``, ``charged``,

@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from haulier.threads import Ended
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Killed", "Scheduler", "SimThread", "SimThreads", "StuckError"]
 
 
-class Killed(BaseException):
+class Killed(Ended):
     """The simulated process is no more: raised at whatever step its threads stand, and at each one after it."""
 
 
