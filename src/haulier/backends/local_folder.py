@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from haulier.backends.api import Stored
@@ -44,6 +44,7 @@ class LocalFolder:
         self.disk = disk
         self._create = create
         self._platform = platform
+        self._is_lasting = False  # whether the folders' names are known to be on the disk
 
     # -- the root ----------------------------------------------------------------------------------------------
 
@@ -68,15 +69,26 @@ class LocalFolder:
     def make_partials(self) -> bool:
         """Make the folder for unfinished uploads, and the root if that is allowed; whether it was missing."""
         with disk_errors(self.root):
-            if not self.disk.is_folder(self.root) and self._can_create():
+            if self._is_yet_to_be_made():
                 self.disk.make_folder(self.root)
-                self.disk.sync_folder(os.path.dirname(self.root))
+                self._is_lasting = False
         self.require()
         with disk_errors(self.partials):
             made = self.disk.make_folder(self.partials)
-        if made:
+        if made or not self._is_lasting:  # also when they are there: who made them may have died since
             self.sync_folder(self.root)
+            with disk_errors(self.root), suppress(PermissionError):  # a folder of somebody else's, who made the root
+                self.disk.sync_folder(os.path.dirname(self.root))
+            self._is_lasting = True
         return made
+
+    def is_yet_to_be_made(self) -> bool:
+        """Whether nothing can lie in the root because it is missing and will be made."""
+        with disk_errors(self.root):
+            return self._is_yet_to_be_made()
+
+    def _is_yet_to_be_made(self) -> bool:
+        return not self.disk.is_folder(self.root) and self._can_create()
 
     def _can_create(self) -> bool:
         return self._create and self.disk.is_folder(os.path.dirname(self.root))

@@ -149,14 +149,21 @@ class LocalStore:
         )
 
     def settle(self, upload: Upload, token: Token | None, context: Context) -> Settled:
-        """Present when each key has a file of the right size and no partial file is left; digests are read back."""
+        """Present when each key has a file of the right size and no partial file is left; digests are read back.
+
+        What is called present survives a power cut.
+        """
         del token
+        if self._folder.is_yet_to_be_made():
+            return Settled(Outcome.ABSENT)
         for artifact in upload.artifacts:
             if self._folder.size(self._partial(upload, artifact)) is not None:
                 return Settled(Outcome.ABSENT)
             if self._folder.size(self._folder.path(artifact.key)) != artifact.size:
                 return Settled(Outcome.ABSENT)
-        return Settled(Outcome.PRESENT, tuple(self._read_stored(upload, context)))
+        stored = tuple(self._read_stored(upload, context))
+        self._keep_names(upload)  # who gave them may have died before it synced them
+        return Settled(Outcome.PRESENT, stored)
 
     def _read_stored(self, upload: Upload, context: Context) -> Iterator[Stored]:
         for artifact in upload.artifacts:
@@ -219,6 +226,16 @@ class LocalStore:
                     self._folder.disk.make_folder(folder)
             self._folder.path(artifact.key)  # again: folders that were missing before may be links now
             self._rename(partial, target, artifact, sha256, context)
+        self._keep_name(artifact)
+
+    def _keep_names(self, upload: Upload) -> None:
+        """Bring the names of all artifacts to the device, and that their partial files are gone."""
+        for artifact in upload.artifacts:
+            self._keep_name(artifact)
+        if self._folder.is_folder(self._folder.partials):
+            self._folder.sync_folder(self._folder.partials)
+
+    def _keep_name(self, artifact: Artifact) -> None:
         for folder in reversed(self._folder.folders(artifact.key)):
             self._folder.sync_folder(folder)
 

@@ -80,6 +80,7 @@ class SqliteJournal:
         self._writing = threading.Lock()
         self._durable = True  # what the writer is set to, as every connection is at first
         self._reading = Turn(USE_THE_TRANSACTION)
+        recovered = _log_size(path) > 0
         with _translated(path):
             self._writer = self._opened()
             try:
@@ -88,11 +89,21 @@ class SqliteJournal:
                 self._migrate()
                 self._reader = self._opened()
                 _prepare(self._reader, path)
+                self._make_durable(recovered)
             except BaseException:
                 self._writer.close()
                 raise
         if sync_folder is not None:  # also after another process created it: its own sync may still be to come
             sync_folder(path.parent)
+
+    def _make_durable(self, recovered: bool) -> None:
+        """Sync what is seen now: a process that was killed may have written it to the log and never synced it.
+
+        Whoever finds it here takes it for accepted. A durable commit syncs the whole log.
+        """
+        if recovered:
+            with self._exclusive():
+                self._writer.pragma("user_version", self._version())
 
     def _opened(self) -> apsw.Connection:
         import apsw
@@ -237,6 +248,11 @@ class SqliteJournal:
         with self._writing, self._reading:
             self._reader.close()
             self._writer.close()
+
+
+def _log_size(path: Path) -> int:
+    log = path.with_name(f"{path.name}-wal")
+    return log.stat().st_size if log.exists() else 0
 
 
 def _prepare(connection: apsw.Connection, path: Path) -> None:

@@ -81,8 +81,19 @@ class WalFrames:
                 waiting.clear()
 
     def has_lost_commits(self) -> bool:
-        """Whether there are commits that SQLite's own recovery does not reach."""
-        return self.header_damaged or any(frame.commits and not frame.chained for frame in self._frames())
+        """Whether a whole commit lies behind a transaction that cannot be read, where recovery does not reach it.
+
+        The broken transaction itself proves nothing: a kill or a power cut leaves the last one so.
+        """
+        if self.header_damaged:
+            return True
+        broken = passed = False
+        for frame in self._frames():
+            if passed and frame.commits and frame.sound:
+                return True
+            broken = broken or not frame.chained
+            passed = passed or (broken and frame.commits)
+        return False
 
     def _read(self, offset: int, count: int) -> bytes:
         if self._file is None:

@@ -108,6 +108,7 @@ class Disposer:
             if not self._exists(private):
                 if not self.files.folder_lists(path):
                     return False  # its volume is away: nothing is known
+                self.files.fsync_folder(_folder(path))
                 self._settle(row, Disposal.REMOVED)  # somebody else removed it, or we did before a crash
                 return True
             if self._is_what_was_sent(row, receipt, private):
@@ -198,6 +199,8 @@ class Disposer:
                 self.files.fsync_folder(_folder(path))
             else:
                 log.warning("%s changed after it was uploaded and is kept", path)
+        elif self.files.folder_lists(path):
+            self.files.fsync_folder(_folder(path))  # who removed it may have died before
         self.ledger.journal.write(lambda tx: _put_sidecars(tx, _sidecars(tx) - {path}))
 
 

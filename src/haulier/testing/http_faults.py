@@ -5,11 +5,12 @@ from __future__ import annotations
 import http.client
 import socket
 import struct
+import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -29,6 +30,21 @@ class Request:
     path: str
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+
+    @property
+    def announced(self) -> int:
+        """Bytes that the body was said to have; it has fewer when the client left."""
+        return int(_header(self.headers, "Content-Length") or 0)
+
+    @property
+    def content_size(self) -> int:
+        """Bytes of content in the body: of a form those of its files, else all of them."""
+        kind, _, parameters = _header(self.headers, "Content-Type").partition(";")
+        if kind.strip().lower() != "multipart/form-data":
+            return len(self.body)
+        boundary = parameters.partition("boundary=")[2].strip().strip('"').encode("latin-1")
+        parts = (part.partition(b"\r\n\r\n") for part in (b"\r\n" + self.body).split(b"\r\n--" + boundary))
+        return sum(len(content) for head, _, content in parts if b"filename=" in head)
 
 
 @dataclass(frozen=True)
@@ -73,7 +89,7 @@ class FaultyProxy:
         class Handler(_Handler):
             owner = proxy
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -89,13 +105,30 @@ class FaultyProxy:
         self._server.server_close()
         self._thread.join()
 
+    def forget(self) -> None:
+        """Count from 0 again."""
+        self.seen.clear()
+        self.bytes_seen.clear()
+
     def count(self, method: str, path_part: str = "") -> int:
         """How many requests of this method had this in their path."""
         return sum(request.method == method and path_part in request.path for request in self.seen)
 
 
+def _header(headers: Mapping[str, str], name: str) -> str:
+    return next((value for each, value in headers.items() if each.lower() == name.lower()), "")
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that left; they may have been killed."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # an answer is two writes: the second would wait for the client's acknowledgement
     owner: FaultyProxy
 
     def log_message(self, *_: object) -> None:
@@ -124,6 +157,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP}
             connection.request(request.method, request.path, request.body or None, headers)
+            if len(request.body) < request.announced:
+                return 400, {}, b""  # the client left in the middle, and so does this connection
             answer = connection.getresponse()
             content = answer.read()
             return answer.status, dict(answer.getheaders()), content

@@ -57,7 +57,7 @@ from haulier.transfer.parts import Plan, choose_part_size, make_plan
 from haulier.transfer.proof import prove
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from haulier.backends.api import Artifact, Limits, Token
     from haulier.journal.api import TaskRow
@@ -86,6 +86,7 @@ class UploadMachine:
         limits: The backend's sizes.
         preferred_part_size: Bytes.
         window: Most parts in flight.
+        streams: Whether a part is read while it is sent instead of into memory before.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class UploadMachine:
         limits: Limits,
         preferred_part_size: int,
         window: int,
+        streams: Callable[[Part], bool] = lambda _: False,
     ) -> None:
         self.row = row
         self.artifacts = tuple(artifacts)
@@ -105,6 +107,7 @@ class UploadMachine:
         self._limits = limits
         self._preferred = preferred_part_size
         self._window = window
+        self._streams = streams
         self._rows = list(parts)
         self._session = _Session(token, row.abilities or Abilities(), row.part_size, continued=token is not None)
         # What became of a commit is asked before anything else: the source may be another file by now.
@@ -288,14 +291,24 @@ class UploadMachine:
         self._held = held
         self._acknowledged = plan.acknowledged
         self._unsent = deque(plan.missing)
-        # What was hashed out of order once must be read again: the one reader starts at the first byte or not at all.
-        started = {part.artifact for part in plan.missing if part.offset}
-        whole_again = set(plan.reread) | started
+        whole_again = set(plan.reread) | self._not_read_in_order(plan.missing)
         self._reread = {index for index in whole_again if index not in self.digests}
         self._todo.extend(
             Reread(index, tuple(row for row in self._rows if row.artifact == index and self._is_held(row)))
             for index in sorted(self._reread)
         )
+
+    def _not_read_in_order(self, missing: Sequence[Part]) -> set[int]:
+        """Artifacts that are not hashed whole while they are sent.
+
+        The one reader starts at the first byte or not at all, and a part that is streamed does not pass through it.
+        """
+        first: dict[int, Part] = {}
+        apart = set()
+        for part in missing:
+            if first.setdefault(part.artifact, part) is not part and self._streams(part):
+                apart.add(part.artifact)
+        return apart | {index for index, part in first.items() if part.offset}
 
     def _is_held(self, row: PartRow) -> bool:
         if self._session.abilities.resume is ResumeMode.OFFSET:

@@ -73,7 +73,7 @@ def make_plan(
         cut = list(_cut(artifact, abilities, part_size))
         absent, present = _absent(artifact, cut, abilities, held, journalled)
         acknowledged += present
-        if present:
+        if present or not absent:
             reread.add(artifact.index)
         missing.extend(absent)
     if abilities.commit is CommitMode.LAST_PART:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from haulier.errors import CancelledError, HaulierError
+from haulier.threads import Ended
 from haulier.transfer.digests import Digests
 from haulier.transfer.source import read_fully
 
@@ -58,7 +59,7 @@ def read_part(
 class OrderedReader:
     """Reads the parts of one artifact from its first byte to its last.
 
-    The first part is read by whoever asks for it; if more follow, a thread of its own reads ahead from then on.
+    A thread of its own reads ahead; a single part is read by whoever asks for it.
 
     Args:
         source: The artifact's bytes.
@@ -96,7 +97,8 @@ class OrderedReader:
         self._whole = Digests(names)
         self._ready: dict[int, ReadyPart] = {}
         self._read = 0
-        self._error: HaulierError | None = None
+        self._error: BaseException | None = None
+        self._started = False
         self._closed = False
         self._running = False
         self._changed = threads.condition()
@@ -110,8 +112,7 @@ class OrderedReader:
             SourceUnavailableError: It cannot be read.
             CancelledError: The upload was told to stop.
         """
-        if part == self._parts[0]:
-            return self._take_first()
+        self._start()
         with self._changed:
             while part.number not in self._ready:
                 if self._error is not None:
@@ -124,18 +125,16 @@ class OrderedReader:
             self._changed.notify_all()
             return ready
 
-    def _take_first(self) -> ReadyPart:
-        try:
-            ready = self._read_next()
-        except HaulierError as error:
-            with self._changed:
-                self._error = error
-                self._changed.notify_all()
-            raise
+    def _start(self) -> None:
+        """Whoever comes first, for whatever part, sees to it that all are read; a single part needs no thread."""
+        with self._changed:
+            if self._started or self._closed:
+                return
+            self._started = self._running = True
         if len(self._parts) > 1:
-            self._running = True
-            self._threads.spawn("haulier-reader", self._read_ahead)
-        return ready
+            self._threads.spawn("haulier-reader", self._read_all)
+        else:
+            self._read_all()
 
     def digests(self) -> dict[str, str]:
         """Digests of the whole; only when every part was read."""
@@ -164,17 +163,17 @@ class OrderedReader:
         self._read += 1
         return ready
 
-    def _read_ahead(self) -> None:
+    def _read_all(self) -> None:
         try:
             while self._read < len(self._parts) and self._wait_for_room():
                 ready = self._read_next()
                 with self._changed:
                     self._ready[ready.part.number] = ready
                     self._changed.notify_all()
-        except HaulierError as error:
+        except (HaulierError, Ended) as error:
             self._error = error
-        except Exception as error:  # noqa: BLE001  whoever waits for a part must be told
-            self._error = HaulierError(f"reading ahead failed: {error!r}", where=self._where)
+        except BaseException as error:  # noqa: BLE001  whoever waits for a part must be told
+            self._error = HaulierError(f"reading failed: {error!r}", where=self._where)
         finally:
             with self._changed:
                 self._running = False

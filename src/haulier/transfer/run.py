@@ -90,6 +90,7 @@ class UploadRun:
             limits=backend.limits,
             preferred_part_size=engine.part_size,
             window=engine.window,
+            streams=self._streams,
         )
 
     # -- the loop ----------------------------------------------------------------------------------------------
@@ -263,9 +264,14 @@ class UploadRun:
     def _send_streamed(self, part: Part) -> do.Sent:
         body = self._streamed_body(part)
         held = self._guarded(body, lambda: self.backend.send(self.upload, self._the_token(), part, body, self.context))
+        return do.Sent(held, self._streamed_digests(part, body)["sha256"])
+
+    def _streamed_digests(self, part: Part, body: StreamedBody) -> Mapping[str, str]:
+        """Digests of a part that was streamed; of the artifact as well when the part is all of it."""
         digests = body.digests_sent()
-        self.machine.digests[part.artifact] = digests
-        return do.Sent(held, digests["sha256"])
+        if part.size == self.upload.artifacts[part.artifact].size:
+            self.machine.digests[part.artifact] = digests
+        return digests
 
     def _commit(self, action: do.Commit) -> tuple[Stored, ...]:
         if action.last is None:
@@ -274,7 +280,7 @@ class UploadRun:
         if self._streams(part):
             body = self._streamed_body(part, before_last=self._inspect)
             stored = self._guarded(body, lambda: self._backend_commit(action, LastPart(part, body)))
-            self.machine.digests[part.artifact] = body.digests_sent()
+            self._streamed_digests(part, body)
             return stored
         ready = self._ready_part(part, in_order=action.in_order)
         try:

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["SETTINGS", "Case", "Setting", "sample"]
+__all__ = ["AT_RANDOM", "SETTINGS", "SIDECAR", "Case", "Setting", "sample"]
+
+AT_RANDOM = "at-random"
+"""The step of a case whose kills come at random times; its passing is the seed."""
 
 RECORDED_AT = 1_729_950_022
 SIDECAR = "rdp_7_1729950022_metadata.json"
@@ -37,9 +40,9 @@ class Setting:
 
     def files(self) -> Mapping[str, bytes]:
         """Names and contents; no two contents are equal."""
-        chance = random.Random(self.name)  # noqa: S311 - the same contents in every run
+        chance = random.Random(self.name)
         media = {
-            "rdp_7_1729950022_Host_20241026_150022.mp4": chance.randbytes(5000),
+            "rdp_7_1729950022_Host_20241026_150022.mp4": chance.randbytes(9 * 1024 - 100),
             "rdp_7_1729950022_Host_20241026_150122.mp4": chance.randbytes(700),
             "SRV-APP01_seg001_20251105_091500.mp4": chance.randbytes(1 if self.shared else 0),
         }
@@ -73,7 +76,7 @@ class Case:
     Attributes:
         destination: Its name.
         setting: What is uploaded.
-        victim: Which process is killed: ``client`` or ``server``.
+        victim: Which process is killed: ``client``, ``server`` or ``both``.
         step: Where.
         passing: At which passing of it, from 1.
     """
@@ -83,6 +86,11 @@ class Case:
     victim: str
     step: str
     passing: int
+
+    @property
+    def chance(self) -> random.Random:
+        """Decides about kills at random times."""
+        return random.Random(self.id)
 
     @property
     def id(self) -> str:

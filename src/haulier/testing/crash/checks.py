@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Finding", "Kind", "Recorded", "Seen", "check_interrupted", "check_outcome"]
 
 JOURNAL = "journal.db"
+KEY = "secret.key"
 
 
 class Kind(StrEnum):
@@ -71,6 +72,8 @@ class Recorded:
     @classmethod
     def read(cls, state: Path) -> Recorded:
         """Read a copy, so that the next process finds everything as the killed one left it."""
+        if not (state / JOURNAL).exists() or not (state / KEY).exists():
+            return cls((), (), (), b"")
         with TemporaryDirectory(dir=state.parent) as copy:
             for path in state.glob(f"{JOURNAL}*"):
                 shutil.copyfile(path, Path(copy) / path.name)

@@ -6,13 +6,14 @@ import importlib
 import time
 import traceback
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from haulier import UploadManager
 from haulier.errors import HaulierError, WaitTimeoutError
 from haulier.files import Files
+from haulier.files.names import is_private_name
 from haulier.journal.api import TaskFilter
 from haulier.models import Disposal, TaskState
 from haulier.service.disposal import SIDECARS
@@ -31,7 +32,6 @@ __all__ = ["AGENT", "AgentOrder", "run_agent"]
 AGENT = f"{__name__}:run_agent"
 MEDIA = "*.mp4"
 IDLE_READS = ("journal.read",)
-PATIENCE = 0.3
 _DONE = frozenset({TaskState.COMPLETED, TaskState.FAILED, TaskState.CANCELLED})
 
 
@@ -48,7 +48,9 @@ class AgentOrder:
         kill_at: Step and number of its passing; None for never.
         meter: File that counts the bytes taken out of bodies; empty for none.
         clock_rate: How much faster than the machine's the clocks run.
-        idle: Longest sleep of a worker, seconds.
+        hurried_since: Since when, on the machine's monotonic clock: the same for all processes of a case.
+        idle: Longest sleep of a worker, real seconds.
+        patience: Real seconds after which what stands still is probed.
     """
 
     config: Mapping[str, Any]
@@ -59,23 +61,24 @@ class AgentOrder:
     kill_at: tuple[str, int] | None = None
     meter: str = ""
     clock_rate: float = 1.0
-    idle: float = 1.0
+    hurried_since: float = 0.0
+    idle: float = 0.1
+    patience: float = 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON members."""
         return asdict(self)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _HurriedClock:
-    """The machine's clocks, running faster: nobody wants to wait out a real retry."""
+    """The machine's clocks, running faster since a moment: nobody wants to wait out a real retry."""
 
     rate: float
-    _wall: float = field(default_factory=time.time)
-    _start: float = field(default_factory=time.monotonic)
+    since: float
 
     def now(self) -> float:
-        return self._wall + (time.monotonic() - self._start) * self.rate
+        return time.time() + (time.monotonic() - self.since) * (self.rate - 1.0)
 
     def monotonic(self) -> float:
         return time.monotonic() * self.rate
@@ -107,7 +110,7 @@ def _ports(order: AgentOrder, steps: Steps) -> Ports:
         return steps.wrap(name, port)
 
     return Ports(
-        clock=_HurriedClock(order.clock_rate),
+        clock=_HurriedClock(order.clock_rate, order.hurried_since),
         files=steps.wrap("files", Files()),
         journal=lambda folder, files: steps.wrap("journal", open_journal(folder, files)),
         # The driver below does the upkeep, where it happens as often in each run; the thread sleeps.
@@ -121,7 +124,7 @@ def _work(order: AgentOrder, steps: Steps) -> str:
     manager = UploadManager.open(order.config, plugins=plugins, ports=_ports(order, steps))
     manager.start()
     problems = _take_in(order, manager)
-    _upload(manager)
+    _upload(manager, order.patience * order.clock_rate)
     _let_go(manager.service)
     failed = [f"{task.path}: {task.error}" for task in manager.tasks() if task.state is not TaskState.COMPLETED]
     manager.close()
@@ -137,16 +140,17 @@ def _take_in(order: AgentOrder, manager: UploadManager) -> list[str]:
         _, result = manager.scan(order.folder, settled=True)
         return [f"{name} {why}" for name, why in {**result.problems, **result.waiting}.items()]
     for path in sorted(Path(order.folder).glob(MEDIA)):
-        manager.submit(path)
+        if not is_private_name(path.name):  # an unfinished disposal is no file of the host's
+            manager.submit(path)
     return []
 
 
-def _upload(manager: UploadManager) -> None:
+def _upload(manager: UploadManager, patience: float) -> None:
     """Wait for all tasks; while they stand still, probe what is suspended."""
     for task in manager.tasks():
         while manager.task(task.id).state not in _DONE:
             try:
-                manager.wait(task, timeout=PATIENCE)
+                manager.wait(task, timeout=patience)
             except WaitTimeoutError:
                 manager.service.upkeep.step()
             except HaulierError:

@@ -42,6 +42,11 @@ class Destination(ABC):
         """Stop what was started."""
         return
 
+    @property
+    def functions(self) -> Sequence[str]:
+        """What children call besides the agent, for the zygote to import beforehand."""
+        return self.plugins
+
     @abstractmethod
     def reset(self, folder: Path) -> None:
         """Be empty, and count from 0; ``folder`` is there for the case that begins."""
@@ -65,12 +70,14 @@ class Destination(ABC):
         The child then counts what the backend takes out of bodies: never less than what it sends.
         """
 
-    def most_sent_again(self, artifacts: Sequence[int]) -> int:
+    def most_sent_again(self, artifacts: Sequence[int], in_flight: int | None) -> int:
         """Bytes that one kill may cost.
 
         Args:
-            artifacts: Sizes of the largest upload's artifacts.
+            artifacts: Sizes of the largest upload's artifacts: where nothing tells what arrived, it begins anew.
+            in_flight: Parts that were sent and not journalled as acknowledged at the kill; None where nobody knows.
         """
-        if self.says_what_it_holds:
-            return max(1, self.parts_at_once) * PART_SIZE
-        return sum(artifacts)
+        if not self.says_what_it_holds:
+            return sum(artifacts)
+        most = max(1, self.parts_at_once)
+        return PART_SIZE * (most if in_flight is None else min(most, in_flight))

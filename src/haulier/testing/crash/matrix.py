@@ -5,17 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-import signal
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from haulier.testing.crash.cases import SETTINGS, Case
+from haulier.testing.crash.cases import AT_RANDOM, SETTINGS, Case
 from haulier.testing.crash.checks import Finding, Kind, Recorded, Seen, check_interrupted, check_outcome
 from haulier.testing.crash.child import AGENT, AgentOrder
 from haulier.testing.crash.destination import PART_SIZE
-from haulier.testing.crash.zygote import Zygote
+from haulier.testing.crash.steps import SIGKILL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,12 +23,17 @@ if TYPE_CHECKING:
 
     from haulier.testing.crash.cases import Setting
     from haulier.testing.crash.destination import Destination
+    from haulier.testing.crash.zygote import Zygote
 
 __all__ = ["Case", "Figures", "Matrix", "Result", "Room"]
 
 CLIENT = "client"
 PATIENCE = 60.0  # seconds after which a child counts as hanging
 TRIES = 3
+KILLS_AT_RANDOM = 3
+AT_ONCE = 2  # uploads, when kills come at random times
+CLOCK_RATE = 100.0  # so that a retry or a probe after seconds comes after hundredths of them
+LONGEST = 0.2  # seconds: about as long as an undisturbed run takes
 
 
 @dataclass(frozen=True)
@@ -100,9 +104,10 @@ class Figures:
 
 @dataclass(frozen=True)
 class Room:
-    """The folders of one case."""
+    """The folders of one case, and when it began (monotonic seconds)."""
 
     path: Path
+    since: float = field(default_factory=time.monotonic)
 
     @property
     def sources(self) -> Path:
@@ -134,34 +139,39 @@ class Matrix:
     Args:
         destination: What is uploaded to.
         folder: For the cases' folders; in memory (``/dev/shm``) they cost least.
-        preload: More functions that the children call, see :class:`~haulier.testing.crash.zygote.Zygote`.
+        zygote: Starts the children; stays the caller's.
     """
 
-    def __init__(self, destination: Destination, folder: Path, preload: Sequence[str] = ()) -> None:
+    victim = CLIENT
+    victim_at_random = CLIENT
+
+    def __init__(self, destination: Destination, folder: Path, zygote: Zygote) -> None:
         self.destination = destination
         self.folder = folder
+        self.zygote = zygote
         self._numbers = itertools.count(1)
-        self.zygote = Zygote(folder / "children.log", [AGENT, *destination.plugins, *preload])
 
     def __enter__(self) -> Self:
         self.destination.__enter__()
+        self.zygote.preload([AGENT, *self.destination.functions])
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.zygote.close()
         self.destination.__exit__()
 
     # -- which cases there are ---------------------------------------------------------------------------------
 
     def cases(self, settings: Iterable[Setting] = SETTINGS) -> list[Case]:
-        """Every step that an undisturbed run of each setting passes, at each of its passings.
+        """Every step that the victim passes in an undisturbed run of each setting, at each of its passings.
 
         Raises:
             AssertionError: An undisturbed run does not end well.
         """
+        wanted = tuple(settings)
+        self._record(wanted[0])  # only then everything is imported, and nothing takes longer than it will
         return [
-            Case(self.destination.name, setting, CLIENT, step, passing)
-            for setting in settings
+            Case(self.destination.name, setting, self.victim, step, passing)
+            for setting in wanted
             for step, count in Counter(self._record(setting)).items()
             for passing in range(1, count + 1)
         ]
@@ -169,11 +179,13 @@ class Matrix:
     def _record(self, setting: Setting) -> list[str]:
         room = self._room(setting)
         problem = self.run_agent(room, setting, None)
-        findings = check_outcome(self._seen(room, setting, most_sent_again=0))
+        findings = check_outcome(self._seen(room, setting, kills=0))
         if problem or findings:
             text = "; ".join([problem, *map(str, findings)])
             raise AssertionError(f"{self.destination.name}/{setting.name} without a kill: {text}")
-        passed: list[str] = read_steps(room, CLIENT)["passed"]
+        written = read_steps(room, CLIENT)
+        self.zygote.preload(written["modules"])
+        passed: list[str] = written["passed"]
         shutil.rmtree(room.path)
         return passed
 
@@ -191,23 +203,52 @@ class Matrix:
         return self._run(case)
 
     def _run(self, case: Case) -> Result:
+        if case.step == AT_RANDOM:
+            return self._run_at_random(case)
         room = self._room(case.setting)
         problem = self.run_agent(room, case.setting, (case.step, case.passing))
         reached = problem == KILLED
-        findings = []
-        may_leave_session = False
+        findings: list[Finding] = []
+        rules: dict[str, Any] = {}
         if reached:
             findings += check_interrupted(case.setting, room.sources, room.state)
-            may_leave_session = self._may_leave_session(read_steps(room, CLIENT)["passed"])
+            passed = read_steps(room, CLIENT)["passed"]
+            rules = {"may_leave_session": self._may_leave_session(passed), "in_flight": parts_in_flight(passed)}
             problem = self.run_agent(room, case.setting, None)
         if problem:
             findings.append(Finding(Kind.UNFINISHED, problem))
-        if not (room.state / "journal.db").exists():
-            return Result(case, tuple(findings), reached, 0)
-        seen = self._seen(room, case.setting, may_leave_session=may_leave_session)
-        findings += check_outcome(seen)
+        return self._judged(case, room, findings, reached=reached, **rules)
+
+    def at_random(self, seeds: Iterable[int], settings: Sequence[Setting] = SETTINGS) -> list[Case]:
+        """A case for each seed: three kills at random times of two uploads at once, taking turns with the settings."""
+        return [
+            Case(self.destination.name, settings[seed % len(settings)], self.victim_at_random, AT_RANDOM, seed)
+            for seed in seeds
+        ]
+
+    def _run_at_random(self, case: Case) -> Result:
+        room, chance = self._room(case.setting), case.chance
+        findings: list[Finding] = []
+        for _ in range(KILLS_AT_RANDOM):
+            pid = self.zygote.start(AGENT, self.order(room, case.setting, None, at_once=AT_ONCE).to_dict())
+            if self.zygote.wait(pid, chance.uniform(0.0, LONGEST)) is None:
+                self.zygote.kill(pid)
+                self.zygote.wait(pid, PATIENCE)
+            if room.state.exists():
+                findings += check_interrupted(case.setting, room.sources, room.state)
+        problem = self.run_agent(room, case.setting, None)
+        if problem:
+            findings.append(Finding(Kind.UNFINISHED, problem))
+        return self._judged(case, room, findings, kills=KILLS_AT_RANDOM * AT_ONCE)
+
+    def _judged(
+        self, case: Case, room: Room, findings: Sequence[Finding], *, reached: bool = True, **rules: Any
+    ) -> Result:
+        """The result, with what is seen of the room now; then the room is cleared."""
+        seen = self._seen(room, case.setting, **rules)
+        result = Result(case, (*findings, *check_outcome(seen)), reached, max(0, seen.sent_again))
         shutil.rmtree(room.path)
-        return Result(case, tuple(findings), reached, max(0, seen.sent_again))
+        return result
 
     def run_agent(self, room: Room, setting: Setting, kill_at: tuple[str, int] | None) -> str:
         """Run a client to its end; how it failed, ``KILLED`` when it was killed, or nothing."""
@@ -217,31 +258,35 @@ class Matrix:
             self.zygote.kill(pid)
             self.zygote.wait(pid, PATIENCE)
             return f"the client still ran after {PATIENCE:g} s"
-        if status == -signal.SIGKILL:
+        if status == -SIGKILL:
             return KILLED
         error: str = read_steps(room, CLIENT)["error"]
         return error or (f"the client ended with {status}" if status else "")
 
-    def order(self, room: Room, setting: Setting, kill_at: tuple[str, int] | None, **more: Any) -> AgentOrder:
-        """What a client is told."""
+    def order(
+        self, room: Room, setting: Setting, kill_at: tuple[str, int] | None, *, at_once: int = 1, **more: Any
+    ) -> AgentOrder:
+        """What a client is told; with one upload at once, each run passes its steps as often as any other."""
         counts_itself = self.destination.received() is not None
         return AgentOrder(
-            config=self._config(room, setting),
+            config=self._config(room, setting, at_once),
             folder=str(room.sources),
             record=str(room.steps(CLIENT)),
             scan=setting.shared,
             plugins=tuple(self.destination.plugins),
             kill_at=kill_at,
             meter="" if counts_itself else str(room.meter),
+            clock_rate=CLOCK_RATE,
+            hurried_since=room.since,
             **more,
         )
 
-    def _config(self, room: Room, setting: Setting) -> Mapping[str, Any]:
+    def _config(self, room: Room, setting: Setting, at_once: int) -> Mapping[str, Any]:
         upload = {
             "backend": "there",
             "state_dir": str(room.state),
             "part_size": PART_SIZE,
-            "max_concurrent_uploads": 1,
+            "max_concurrent_uploads": at_once,
             "delete_after_upload": setting.delete,
             "delete_proof": "content",
             "sidecar_grace": 0,
@@ -250,25 +295,32 @@ class Matrix:
 
     def _room(self, setting: Setting) -> Room:
         room = Room(self.folder / f"case-{next(self._numbers)}")
-        room.path.mkdir()
+        room.path.mkdir(parents=True)
         setting.write(room.sources)
         self.destination.reset(room.path)
         return room
 
     def _seen(
-        self, room: Room, setting: Setting, *, may_leave_session: bool = False, most_sent_again: int | None = None
+        self,
+        room: Room,
+        setting: Setting,
+        *,
+        may_leave_session: bool = False,
+        in_flight: int | None = None,
+        kills: int = 1,
     ) -> Seen:
         received = self.destination.received()
-        largest = max(setting.media(), key=lambda name: len(setting.files()[name]))
-        together = [len(setting.files()[name]) for name in (largest, setting.sidecar_of(largest)) if name]
+        recorded = Recorded.read(room.state)
+        uploads = [[entry.size for entry in receipt.artifacts] for receipt in recorded.receipts]
+        largest = max(uploads, key=sum, default=[])
         return Seen(
             setting=setting,
             folder=room.sources,
-            recorded=Recorded.read(room.state),
+            recorded=recorded,
             stored=self.destination.stored(),
             pending=self.destination.pending(),
             received=room.metered() if received is None else received,
-            most_sent_again=self.destination.most_sent_again(together) if most_sent_again is None else most_sent_again,
+            most_sent_again=kills * self.destination.most_sent_again(largest, in_flight),
             may_leave_session=may_leave_session,
         )
 
@@ -298,10 +350,16 @@ class Matrix:
 KILLED = "killed"
 
 
+def parts_in_flight(passed: Sequence[str]) -> int:
+    """Parts that a process began to send and did not journal as acknowledged."""
+    counts = Counter(passed)
+    return counts["backend.send"] - counts["ledger.save_part:done"]
+
+
 def read_steps(room: Room, victim: str) -> dict[str, Any]:
     """What a process wrote of its steps; nothing when it never came to that."""
     path = room.steps(victim)
     if not path.exists():
-        return {"passed": [], "error": "it ended before it wrote its steps"}
+        return {"passed": [], "error": "it ended before it wrote its steps", "modules": []}
     found: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return found

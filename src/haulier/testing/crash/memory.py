@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.connection import Client, Listener
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from haulier import hookimpl
@@ -83,7 +83,7 @@ class _Served:
         self._thread.start()
 
     def renew(self) -> MemoryBackend:
-        """An empty store; calls that are still under way end in the old one."""
+        """An empty store for the children to come."""
         self.backend = MemoryBackend("store", MemoryOptions(**self._options, store=MemoryStore()))  # type: ignore[arg-type]
         return self.backend
 
@@ -98,23 +98,27 @@ class _Served:
                 continue  # the child died while it introduced itself
             except Exception:  # noqa: BLE001 - the listener was closed, which shows in several ways
                 return
-            threading.Thread(target=self._serve, args=(connection,), name="crash-store-link", daemon=True).start()
+            # What a dead child asked for last ends in the store that it asked.
+            link = (connection, self.backend)
+            threading.Thread(target=_serve, args=link, name="crash-store-link", daemon=True).start()
 
-    def _serve(self, connection: Connection[Any, Any]) -> None:
-        with connection, suppress(EOFError, OSError):
-            while True:
-                method, arguments = connection.recv()
-                connection.send(self._answer(method, arguments))
 
-    def _answer(self, method: str, arguments: tuple[Any, ...]) -> tuple[str, Any]:
-        context = RunContext(silence=10.0, commit_timeout=10.0)
-        try:
-            if method == "commit":
-                *others, last = arguments
-                return "answer", self.backend.commit(*others, context, last)
-            return "answer", getattr(self.backend, method)(*arguments, context)
-        except HaulierError as error:
-            return "error", error
+def _serve(connection: Any, backend: MemoryBackend) -> None:
+    with connection, suppress(EOFError, OSError):
+        while True:
+            method, arguments = connection.recv()
+            connection.send(_answer(backend, method, arguments))
+
+
+def _answer(backend: MemoryBackend, method: str, arguments: tuple[Any, ...]) -> tuple[str, Any]:
+    context = RunContext(silence=10.0, commit_timeout=10.0)
+    try:
+        if method == "commit":
+            upload, token, held, digests, last = arguments
+            return "answer", backend.commit(upload, token, held, digests, context, last)
+        return "answer", getattr(backend, method)(*arguments, context)
+    except HaulierError as error:
+        return "error", error
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ class LinkedBackend(Backend):
         super().__init__(name, options)
         modes: Any = {"parts": options.parts, "resume": options.resume, "commit": options.commit}
         self.abilities = MemoryBackend(name, MemoryOptions(**modes)).abilities
-        self._idle: list[Connection[Any, Any]] = []
+        self._idle: list[Any] = []  # connections
 
     def close(self) -> None:
         """Close the connections."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
+import sys
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -15,14 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-__all__ = ["Steps"]
+__all__ = ["SIGKILL", "Steps"]
+
+SIGKILL = 9  # by its number, for on Windows it has no name
 
 
 class Steps:
     """What a process has passed, in order. Thread-safe; a callable for :class:`~haulier.testing.steps.StepProxy`.
 
     Args:
-        record: Where the list is written, by :meth:`write` and right before the process is ended.
+        record: Where the list is written, by :meth:`write` and right before the process is ended; a process that is not
+            to be ended also writes which modules it imported.
         kill_at: Step at whose n-th passing the process ends itself with SIGKILL; None for never.
         ignored: Steps that are no steps here: what changes nothing, and is done as often as threads happen to idle.
     """
@@ -44,7 +47,7 @@ class Steps:
             self._counts[step] += 1
             if self._kill_at == (step, self._counts[step]):
                 self._write("")
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), SIGKILL)
 
     def wrap(self, name: str, port: Any) -> Any:
         """Stand before a port; one that is wrapped already stays as it is."""
@@ -56,4 +59,6 @@ class Steps:
             self._write(error)
 
     def _write(self, error: str) -> None:
-        self._record.write_text(json.dumps({"passed": self._passed, "error": error}), "utf-8")
+        modules = [] if self._kill_at else list(sys.modules)
+        told = {"passed": self._passed, "error": error, "modules": modules}
+        self._record.write_text(json.dumps(told), "utf-8")

@@ -11,19 +11,21 @@ import importlib.util
 import json
 import os
 import selectors
-import signal
 import subprocess
 import sys
 import time
-import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self, cast
+
+from haulier.testing.crash.steps import SIGKILL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
-__all__ = ["Zygote", "can_fork"]
+__all__ = ["Zygote", "can_fork", "load"]
+
+PROCESS = "haulier.testing.crash.forking"
 
 NO_KEY_STORE = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
 
@@ -38,13 +40,16 @@ class Zygote:
 
     Args:
         log: Where children's standard error goes.
-        preload: Functions as ``module:name`` or ``path/to/file.py:name``, whose modules are imported before any fork.
+
+    Attributes:
+        log: The same.
     """
 
-    def __init__(self, log: Path, preload: Iterable[str] = ()) -> None:
+    def __init__(self, log: Path) -> None:
+        self.log = log
         with log.open("ab") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, *preload],
+            self._process = subprocess.Popen(  # noqa: S603 - a module of ours
+                [sys.executable, "-m", PROCESS],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -53,9 +58,7 @@ class Zygote:
         self._ended: dict[int, int] = {}
         self._buffer = b""
         self._selector = selectors.DefaultSelector()
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._commands, self._answers = self._process.stdin, self._process.stdout
+        self._commands, self._answers = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
         self._selector.register(self._answers, selectors.EVENT_READ)
 
     def __enter__(self) -> Self:
@@ -73,8 +76,24 @@ class Zygote:
         self._answers.close()
         self._selector.close()
 
+    def preload(self, names: Iterable[str]) -> None:
+        """Import what children would import each for itself: modules, and functions as :meth:`start` takes them.
+
+        They are imported in this order. What cannot be imported is left out; so are modules that a public one brings
+        along: ``_asyncio`` imported before ``asyncio`` ends up with two ideas of the current task.
+        """
+        self._tell({"import": [name for name in names if not name.startswith("_")]})
+
     def start(self, function: str, argument: Mapping[str, Any]) -> int:
-        """Fork a child that calls a function with one argument, and ends with it; its process id."""
+        """Fork a child that calls a function with one argument, and ends with it.
+
+        Args:
+            function: As ``module:name`` or ``path/to/file.py:name``.
+            argument: Goes through JSON.
+
+        Returns:
+            The child's process id.
+        """
         self._tell({"start": function, "argument": argument})
         answer = self._answer(60.0)
         return int(answer["started"])
@@ -99,9 +118,9 @@ class Zygote:
             self._next_line(left)
         return ended.pop()
 
-    def kill(self, pid: int) -> None:
-        """End a child with SIGKILL, if it runs. Its end is told as ever."""
-        self._tell({"kill": pid})
+    def kill(self, pid: int, number: int = SIGKILL) -> None:
+        """Send a signal to a child, if it runs. Its end is told as ever."""
+        self._tell({"kill": pid, "signal": number})
 
     def _tell(self, command: Mapping[str, Any]) -> None:
         self._commands.write(json.dumps(command).encode() + b"\n")
@@ -135,10 +154,7 @@ class Zygote:
         return answer
 
 
-# -- the process itself ----------------------------------------------------------------------------------------------
-
-
-def load(function: str) -> Callable[[Any], None]:
+def load(function: str) -> Callable[..., Any]:
     """Find a function: ``module:name``, or ``path/to/file.py:name``."""
     place, _, name = function.rpartition(":")
     if not place.endswith(".py"):
@@ -152,78 +168,3 @@ def load(function: str) -> Callable[[Any], None]:
         sys.modules[alias] = module
         spec.loader.exec_module(module)
     return getattr(sys.modules[alias], name)  # type: ignore[no-any-return]
-
-
-def main(preload: Iterable[str]) -> None:
-    """Serve commands until standard input ends, then end all children."""
-    for function in preload:
-        load(function)
-    ended, wake = os.pipe()
-    os.set_blocking(wake, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    children: set[int] = set()
-    selector = selectors.DefaultSelector()
-    selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
-    selector.register(ended, selectors.EVENT_READ)
-    buffer = b""
-    while True:
-        ready = {key.fd for key, _ in selector.select()}
-        if ended in ready:
-            os.read(ended, 4096)
-            _reap(children)
-        if sys.stdin.fileno() in ready:
-            data = os.read(sys.stdin.fileno(), 65536)
-            if not data:
-                break
-            *lines, buffer = (buffer + data).split(b"\n")
-            for line in lines:
-                _obey(json.loads(line), children)
-    for pid in children:
-        os.kill(pid, signal.SIGKILL)
-
-
-def _obey(command: Mapping[str, Any], children: set[int]) -> None:
-    if "kill" in command:
-        if command["kill"] in children:  # not reaped yet, so the number is still this child's
-            os.kill(command["kill"], signal.SIGKILL)
-        return
-    pid = os.fork()
-    if not pid:
-        _be_child(command)
-    children.add(pid)
-    _say({"started": pid})
-
-
-def _be_child(command: Mapping[str, Any]) -> None:
-    status = 1
-    try:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        silence = os.open(os.devnull, os.O_RDWR)
-        os.dup2(silence, 0)
-        os.dup2(silence, 1)
-        load(command["start"])(command["argument"])
-        status = 0
-    except BaseException:  # noqa: BLE001 - whatever it is, the child must not go on as a second zygote
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(status)
-
-
-def _reap(children: set[int]) -> None:
-    while children:
-        pid, status = os.waitpid(-1, os.WNOHANG)
-        if not pid:
-            return
-        children.discard(pid)
-        _say({"ended": pid, "status": os.waitstatus_to_exitcode(status)})
-
-
-def _say(answer: Mapping[str, Any]) -> None:
-    os.write(1, json.dumps(answer).encode() + b"\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -36,13 +36,20 @@ PUBLIC = ("/health", "/openapi.json")
 """What may be asked without a token."""
 
 
-def create_app(settings: ServerSettings) -> Starlette:
+def create_app(
+    settings: ServerSettings,
+    wrap: Callable[[str, Any], Any] = lambda name, port: port,  # noqa: ARG005
+) -> Starlette:
     """Open the data folder and make the application. It closes the folder when its lifespan ends.
+
+    Args:
+        settings: How it behaves.
+        wrap: See :class:`~haulier_wats.server.storage.Storage`.
 
     Raises:
         ServerSetupError: The folder cannot be used.
     """
-    storage = Storage(settings)
+    storage = Storage(settings, wrap)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

@@ -110,11 +110,11 @@ class _Receiver:
                 await self._take(incoming, sink)
             except BodyEnded as ended:
                 if self._part is None:
-                    await sink.finish()
+                    await sink.finish(sync=True)
                     await self._acknowledge(sink.offset, FileState.OPEN)
                 ended.headers |= progress_fields(self._file)
                 raise
-            await sink.finish(sync=self._wanted.complete)
+            await sink.finish(sync=True)  # what is acknowledged must survive a power cut
             self._check_end(sink)
             return await self._acknowledge(sink.offset, FileState.COMPLETE if self._wanted.complete else FileState.OPEN)
 
@@ -125,6 +125,7 @@ class _Receiver:
             await sink.feed(chunk)
             if self._part is None and sink.offset >= checkpoint:
                 checkpoint = sink.offset + CHECKPOINT
+                await sink.finish(sync=True)
                 await self._record(sink.offset, FileState.OPEN)
 
     def _check_end(self, sink: Sink) -> None:

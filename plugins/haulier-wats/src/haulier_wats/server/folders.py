@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["Folders", "sync_file", "sync_folder"]
 
 
+_REMEMBERED = 1000
+
+
 class Folders:
     """The layout of a data folder.
 
@@ -29,16 +32,20 @@ class Folders:
         self.root = root
         self.incoming = root / ".incoming"
         self.database = root / ".server" / "wats.db"
+        self._recordings = root / "recordings"
+        self._lasting: set[Path] = set()  # folders whose names this process knows to be on the disk
 
     def prepare(self) -> None:
-        """Make the folders.
+        """Make the folders, so that they survive a power cut.
 
         Raises:
             OSError: They cannot be made or written to.
         """
-        for folder in (self.incoming, self.database.parent, self.root / "recordings"):
-            folder.mkdir(parents=True, exist_ok=True)
+        _make_from_above(self.root)
+        for folder in (self.incoming, self.database.parent, self._recordings):
+            folder.mkdir(exist_ok=True)
             sync_folder(folder.parent)
+        self._lasting = {self._recordings}
 
     def copy(self, sid: str, name: str) -> Path:
         """One copy of a file of a session."""
@@ -84,10 +91,25 @@ class Folders:
                 break
 
     def _make(self, folder: Path) -> None:
-        if not folder.is_dir():
+        """Make a folder for good; one that is there may be of a process that died before it synced it."""
+        if folder not in self._lasting or not folder.is_dir():
             self._make(folder.parent)
             folder.mkdir(exist_ok=True)
             sync_folder(folder.parent)
+            if len(self._lasting) > _REMEMBERED:
+                self._lasting = {self._recordings}
+            self._lasting.add(folder)
+
+
+def _make_from_above(folder: Path) -> None:
+    """Make a folder and those above it, each only in one that is on the disk for good, whoever made it."""
+    if folder.exists() or folder == folder.parent:
+        with suppress(PermissionError):  # it lies in a folder of somebody else's, who made it
+            sync_folder(folder.parent)
+    else:
+        _make_from_above(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def folder_for(created_at: float, file_id: str) -> str:

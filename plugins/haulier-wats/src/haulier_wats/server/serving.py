@@ -86,6 +86,7 @@ class ServerThread:
     Args:
         settings: How it behaves.
         port: Port; 0 takes a free one.
+        wrap: See :class:`~haulier_wats.server.storage.Storage`.
 
     Attributes:
         url: Its address, without the prefix.
@@ -94,12 +95,18 @@ class ServerThread:
         ServerSetupError: The folder or the port cannot be used.
     """
 
-    def __init__(self, settings: ServerSettings, *, port: int = 0) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        *,
+        port: int = 0,
+        wrap: Callable[[str, Any], Any] = lambda name, port: port,  # noqa: ARG005
+    ) -> None:
         self._listener = _listen("127.0.0.1", port)
         self.url = _url(self._listener)
         listening = threading.Event()
         try:
-            self._server = _server(settings, self.url, lambda _: listening.set())
+            self._server = _server(settings, self.url, lambda _: listening.set(), wrap)
         except BaseException:
             self._listener.close()
             raise
@@ -160,7 +167,12 @@ def _url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _server(settings: ServerSettings, url: str, announce: Callable[[str], None]) -> uvicorn.Server:
+def _server(
+    settings: ServerSettings,
+    url: str,
+    announce: Callable[[str], None],
+    wrap: Callable[[str, Any], Any] = lambda name, port: port,  # noqa: ARG005
+) -> uvicorn.Server:
     try:
         import uvicorn
 
@@ -177,7 +189,7 @@ def _server(settings: ServerSettings, url: str, announce: Callable[[str], None])
 
     return Server(
         uvicorn.Config(
-            create_app(settings),
+            create_app(settings, wrap),
             access_log=False,
             log_config=None,  # uvicorn's own asks standard output for colours, and there may be none
             log_level="warning",

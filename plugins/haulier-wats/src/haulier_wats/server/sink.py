@@ -109,7 +109,7 @@ class Sink:
             await self._ship()
 
     async def finish(self, *, sync: bool = False) -> None:
-        """Write what is left, and on request put it on the disk for good.
+        """Write what was fed so far, and on request put it on the disk for good. More may be fed.
 
         Raises:
             OSError: It cannot be written.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from haulier_wats.server.database import Database
 from haulier_wats.server.folders import Folders
@@ -18,6 +18,7 @@ from haulier_wats.server.storing import Shelves
 from haulier_wats.server.turns import Turns
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from haulier_wats.server.rows import Session, SessionFile
@@ -36,14 +37,20 @@ class Storage:
 
     Args:
         settings: What the server was told.
+        wrap: Wraps each named port before it is used, e.g. to count, fail or kill at its calls: ``folders``,
+            ``sessions`` and ``recordings``.
 
     Raises:
         ServerSetupError: The folder cannot be used.
     """
 
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        wrap: Callable[[str, Any], Any] = lambda name, port: port,  # noqa: ARG005
+    ) -> None:
         self.settings = settings
-        self.folders = Folders(settings.data_dir.absolute())
+        self.folders: Folders = wrap("folders", Folders(settings.data_dir.absolute()))
         self.turns = Turns()
         self.digests = RunningDigests()
         try:
@@ -54,8 +61,8 @@ class Storage:
                 "give a folder that the server may write to"
             ) from error
         self._database = Database(self.folders.database)
-        self.sessions = SessionTable(self._database)
-        self.recordings = RecordingTable(self._database)
+        self.sessions: SessionTable = wrap("sessions", SessionTable(self._database))
+        self.recordings: RecordingTable = wrap("recordings", RecordingTable(self._database))
         self.shelves = Shelves(self.folders, self.sessions, self.recordings)
         self._swept_at = 0.0
         try:
