@@ -215,3 +215,31 @@ def test_two_managers_do_not_dispose_at_once(tmp_path):
         assert rig.disposer.step() == 0
     assert video.exists()
     assert rig.disposer.step() == 1
+
+
+class WritesMeanwhile(Files):
+    """The host writes a sidecar anew at the moment in which it is about to be deleted."""
+
+    def __init__(self, path, content):
+        super().__init__()
+        self.path, self.content = path, content
+
+    def remove(self, path):
+        if path.endswith(self.path.name):
+            self.path.write_bytes(self.content)
+        super().remove(path)
+
+
+def test_invariant_2_a_sidecar_that_is_written_while_it_is_deleted_stays(tmp_path):
+    settings = RigSettings(delete_source=True, sidecar_grace=0.0)
+    rig = UploadRig(MemoryJournal(), MemoryBackend("main", MemoryOptions()), settings=settings)
+    video, sidecar = tmp_path / "session.mp4", tmp_path / "session.json"
+    video.write_bytes(b"video")
+    sidecar.write_text('{"session_id": "one"}')
+    rig.submit(video, sidecar)
+    rig.work()
+    rig.disposer.files = WritesMeanwhile(sidecar, b'{"session_id": "two"}')
+    rig.disposer.step()
+    rig.disposer.step()
+    assert not video.exists()
+    assert sidecar.read_bytes() == b'{"session_id": "two"}'

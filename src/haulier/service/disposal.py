@@ -35,6 +35,7 @@ log = logging.getLogger("haulier.manager")
 BATCH = 100
 BLOCK = 1024 * 1024
 SIDECARS = "sidecars_pending"
+SIDECAR_NONCE = "000000000000"
 _DONE = frozenset({TaskState.COMPLETED, TaskState.CANCELLED})
 
 
@@ -176,6 +177,8 @@ class Disposer:
             try:
                 if self._sidecar_is_due(path):
                     self._remove_sidecar(path)
+                elif self._exists(self._private_sidecar(path)):  # a crash left it aside, and it is needed again
+                    self._give_sidecar_back(path)
             except OSError as error:
                 log.warning("%s cannot be removed yet: %s", path, error)
 
@@ -189,19 +192,36 @@ class Disposer:
         return not self.has_unqueued_media(path)
 
     def _remove_sidecar(self, path: str) -> None:
+        """As a media file goes: taken aside, compared there with what was stored, deleted or given its name back."""
         users = self.ledger.journal.read(lambda tx: tx.sidecar_users(path))
         copies = {row.artifacts[1].content for row in users if row.state is TaskState.COMPLETED}
-        kept_back = any(row.disposal is not Disposal.REMOVED for row in users)
-        if not kept_back and self._exists(path):
-            limit = max((len(copy) for copy in copies if copy is not None), default=0)
-            if self.files.read_bytes(path, limit + 1) in copies:
-                self.files.remove(path)
-                self.files.fsync_folder(_folder(path))
-            else:
-                log.warning("%s changed after it was uploaded and is kept", path)
-        elif self.files.folder_lists(path):
-            self.files.fsync_folder(_folder(path))  # who removed it may have died before
+        limit = max((len(copy) for copy in copies if copy is not None), default=0)
+        private = self._private_sidecar(path)
+        if all(row.disposal is Disposal.REMOVED for row in users):
+            self._take_aside(path, private)
+        if not self._exists(private):
+            if self.files.folder_lists(path):
+                self.files.fsync_folder(_folder(path))  # who removed it may have died before
+        elif self.files.read_bytes(private, limit + 1) in copies:
+            self.files.remove(private)
+            self.files.fsync_folder(_folder(path))
+        else:
+            self._give_sidecar_back(path)
+            log.warning("%s changed after it was uploaded and is kept", path)
         self.ledger.journal.write(lambda tx: _put_sidecars(tx, _sidecars(tx) - {path}))
+
+    def _private_sidecar(self, path: str) -> str:
+        """The same each time: what a crash left aside is found again."""
+        return self.files.private_name(path, SIDECAR_NONCE)
+
+    def _give_sidecar_back(self, path: str) -> None:
+        private = self._private_sidecar(path)
+        try:
+            self.files.rename_no_replace(private, path)
+        except FileExistsError:
+            log.exception("%s is another file by now; the earlier one is kept as %s", path, private)
+        else:
+            self.files.fsync_folder(_folder(path))
 
 
 def _pending(tx: Transaction, after: int) -> list[tuple[TaskRow, Receipt | None]]:

@@ -1,6 +1,6 @@
 """What every journal must do with the rows of tasks."""
 
-# ruff: noqa: S101, PLR2004  these are tests
+# ruff: noqa: S101  these are tests
 
 from __future__ import annotations
 

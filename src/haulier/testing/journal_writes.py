@@ -1,6 +1,6 @@
 """What every journal must promise about writes: at once or not at all, in one order, whoever else writes."""
 
-# ruff: noqa: S101, PLR2004  these are tests
+# ruff: noqa: S101  these are tests
 
 from __future__ import annotations
 

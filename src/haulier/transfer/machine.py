@@ -303,12 +303,14 @@ class UploadMachine:
 
         The one reader starts at the first byte or not at all, and a part that is streamed does not pass through it.
         """
-        first: dict[int, Part] = {}
-        apart = set()
+        by_artifact: dict[int, list[Part]] = {}
         for part in missing:
-            if first.setdefault(part.artifact, part) is not part and self._streams(part):
-                apart.add(part.artifact)
-        return apart | {index for index, part in first.items() if part.offset}
+            by_artifact.setdefault(part.artifact, []).append(part)
+        return {
+            index
+            for index, parts in by_artifact.items()
+            if parts[0].offset or (len(parts) > 1 and any(map(self._streams, parts)))
+        }
 
     def _is_held(self, row: PartRow) -> bool:
         if self._session.abilities.resume is ResumeMode.OFFSET:

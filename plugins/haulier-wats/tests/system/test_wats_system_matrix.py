@@ -13,7 +13,7 @@ import pytest
 
 from haulier.testing.crash.destination import Destination
 from haulier.testing.crash.matrix import Matrix
-from haulier.testing.crash.running import sampled, scratch, verdict
+from haulier.testing.crash.running import half, sampled, scratch, verdict
 from haulier.testing.crash.served import ServedDestination, ServedMatrix
 from haulier.testing.crash.steps import Steps
 from haulier.testing.crash.zygote import Zygote, can_fork
@@ -24,7 +24,10 @@ from haulier_wats.server.folders import Folders
 from haulier_wats.server.recording_table import RecordingTable
 from haulier_wats.server.session_table import SessionTable
 
-pytestmark = pytest.mark.skipif(not can_fork(), reason="children are forked, and this system has no fork")
+pytestmark = [
+    pytest.mark.proof,
+    pytest.mark.skipif(not can_fork(), reason="children are forked, and this system has no fork"),
+]
 
 TOKEN = "a-token-for-tests"
 CASES = 5
@@ -217,26 +220,26 @@ def servers(request, tmp_path, zygote):
         yield matrix
 
 
-def test_invariants_1_to_5_hold_after_a_kill_of_the_client_at_any_step_or_time(clients):
-    verdict(clients, sampled(clients, CASES, SEEDS))
+def test_invariants_1_to_5_hold_after_a_kill_of_the_client_at_any_step_or_time(clients, proof_table):
+    verdict(clients, sampled(clients, CASES, SEEDS), proof_table, how=", sample")
 
 
-def test_invariants_1_to_5_hold_after_a_kill_of_the_server_at_any_step_or_time(servers):
-    verdict(servers, sampled(servers, CASES, SEEDS))
+def test_invariants_1_to_5_hold_after_a_kill_of_the_server_at_any_step_or_time(servers, proof_table):
+    verdict(servers, sampled(servers, CASES, SEEDS), proof_table, how=", sample")
 
 
 @pytest.mark.full
-def test_invariants_1_to_5_hold_after_a_kill_of_the_client_at_every_step(clients):
-    figures = verdict(clients, clients.cases())
+def test_invariants_1_to_5_hold_after_a_kill_of_the_client_at_every_other_step(clients, proof_table):
+    figures = verdict(clients, half(clients.cases()), proof_table)
     assert figures.unreached <= figures.cases // 100
 
 
 @pytest.mark.full
-def test_invariants_1_to_5_hold_after_a_kill_of_the_server_at_every_step(servers):
-    figures = verdict(servers, servers.cases())
+def test_invariants_1_to_5_hold_after_a_kill_of_the_server_at_every_other_step(servers, proof_table):
+    figures = verdict(servers, half(servers.cases()), proof_table)
     assert figures.unreached <= figures.cases // 100
 
 
 @pytest.mark.full
-def test_invariants_1_to_5_hold_after_kills_of_client_and_server_at_a_hundred_random_times(servers):
-    verdict(servers, servers.at_random(range(MANY_SEEDS)))
+def test_invariants_1_to_5_hold_after_kills_of_client_and_server_at_a_hundred_random_times(servers, proof_table):
+    verdict(servers, servers.at_random(range(MANY_SEEDS)), proof_table, how=", at random")

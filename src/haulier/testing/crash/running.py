@@ -17,12 +17,12 @@ from haulier.testing.crash.matrix import Matrix
 from haulier.testing.crash.memory import memory_destinations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from haulier.testing.crash.matrix import Figures
     from haulier.testing.crash.zygote import Zygote
 
-__all__ = ["core_matrices", "matrix_base", "sampled", "scratch", "verdict"]
+__all__ = ["core_matrices", "half", "matrix_base", "sampled", "scratch", "verdict"]
 
 BASE = "HAULIER_MATRIX_BASE"
 CASE = "HAULIER_MATRIX_CASE"
@@ -65,13 +65,33 @@ def sampled(matrix: Matrix, size: int, seeds: int) -> list[Case]:
     return sample(cases, size, turn) + matrix.at_random(range(matrix_base(), matrix_base() + seeds))
 
 
-def verdict(matrix: Matrix, cases: Sequence[Case]) -> Figures:
-    """Run the cases and print the figures.
+def half(cases: Sequence[Case]) -> list[Case]:
+    """Every other case, this time the one half, next time the other."""
+    return list(cases[matrix_base() % 2 :: 2])
+
+
+def verdict(matrix: Matrix, cases: Sequence[Case], tell: Callable[..., None], *, how: str = "") -> Figures:
+    """Run the cases, print the figures, and tell them.
+
+    Args:
+        matrix: Of one destination.
+        cases: Of this matrix.
+        tell: Gets a name and the figures as keyword arguments.
+        how: Completes the name.
 
     Raises:
         AssertionError: Something is wrong; each line names the case, the finding, and how to run the case alone.
     """
     figures = matrix.run_all(cases)
+    tell(
+        f"kills, {matrix.destination.name}{how}",
+        cases=figures.cases,
+        lost=figures.lost,
+        doubled=figures.doubled,
+        wrongly_reported=figures.wrongly_reported,
+        deleted_without_proof=figures.deleted_without_proof,
+        sent_again_at_most=figures.most_bytes_sent_again,
+    )
     print(f"\n{matrix.destination.name}: {figures}; {BASE}={matrix_base()}", file=sys.stderr)  # noqa: T201 - the result
     if figures.failures:
         file = os.environ.get("PYTEST_CURRENT_TEST", "").partition("::")[0]
