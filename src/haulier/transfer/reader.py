@@ -62,7 +62,7 @@ class OrderedReader:
     A thread of its own reads ahead; a single part is read by whoever asks for it.
 
     Args:
-        source: The artifact's bytes.
+        source: Gives the artifact's bytes; called where they are read.
         parts: All of its parts, in order.
         names: Digests of each part and of the whole.
         where: The source's path, for messages.
@@ -76,7 +76,7 @@ class OrderedReader:
 
     def __init__(
         self,
-        source: Readable,
+        source: Callable[[], Readable],
         parts: Sequence[Part],
         *,
         names: frozenset[str],
@@ -159,7 +159,7 @@ class OrderedReader:
 
     def _read_next(self) -> ReadyPart:
         part = self._parts[self._read]
-        ready = read_part(self._source, part, self._names, self._where, self._pool, self._context, self._whole)
+        ready = read_part(self._source(), part, self._names, self._where, self._pool, self._context, self._whole)
         self._read += 1
         return ready
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from haulier.backends.api import Artifact, LastPart, PartsMode, Token, Upload
+from haulier.backends.api import Artifact, LastPart, Part, PartsMode, Token, Upload
 from haulier.errors import (
     CancelledError,
     HaulierError,
@@ -30,7 +30,7 @@ from haulier.transfer.source import ContentSource, Readable, inspect, open_artif
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from haulier.backends.api import Backend, Part, Stored
+    from haulier.backends.api import Backend, Stored
     from haulier.transfer.context import RunContext
     from haulier.transfer.engine import UploadEngine
     from haulier.transfer.ledger import Lease
@@ -103,10 +103,21 @@ class UploadRun:
                 return self._concluded(action.verdict)
             if action is None:
                 self._report(*self._next_outcome())
-            elif self._overlaps(action):
-                self._start(action)
             else:
-                self._report(action, *self._carry_out(action))
+                self._prepare(action)
+                if self._overlaps(action):
+                    self._start(action)
+                else:
+                    self._report(action, *self._carry_out(action))
+
+    def _prepare(self, action: do.Action) -> None:
+        """Make the reader of an artifact here, where one thread works and the plan is still the one of the action."""
+        match action:
+            case do.SendPart(part=part, in_order=True) | do.Commit(last=Part() as part, in_order=True):
+                if not self._streams(part) and part.artifact not in self.readers:
+                    self.readers[part.artifact] = self._reader(self.upload.artifacts[part.artifact])
+            case _:
+                pass
 
     def _overlaps(self, action: do.Action) -> bool:
         """Whether something else can be done meanwhile: parallel parts, and reading again what is held."""
@@ -320,24 +331,23 @@ class UploadRun:
         )
 
     def _ready_part(self, part: Part, *, in_order: bool) -> Any:
+        if in_order:
+            return self.readers[part.artifact].take(part)
         artifact = self.upload.artifacts[part.artifact]
-        source = self._source(artifact)
         names = self.part_names | self.whole_names
-        if not in_order:
-            return read_part(source, part, names, self._where(artifact), self.engine.pool, self.context)
-        reader = self.readers.get(part.artifact)
-        if reader is None:
-            reader = self.readers[part.artifact] = OrderedReader(
-                source,
-                self.machine.parts_of(part.artifact),
-                names=names,
-                where=self._where(artifact),
-                pool=self.engine.pool,
-                context=self.context,
-                ahead=self.machine.window_now,
-                threads=self.engine.threads,
-            )
-        return reader.take(part)
+        return read_part(self._source(artifact), part, names, self._where(artifact), self.engine.pool, self.context)
+
+    def _reader(self, artifact: Artifact) -> OrderedReader:
+        return OrderedReader(
+            lambda: self._source(artifact),
+            self.machine.parts_of(artifact.index),
+            names=self.part_names | self.whole_names,
+            where=self._where(artifact),
+            pool=self.engine.pool,
+            context=self.context,
+            ahead=self.machine.window_now,
+            threads=self.engine.threads,
+        )
 
     def _keep_whole(self, part: Part) -> None:
         reader = self.readers.get(part.artifact)

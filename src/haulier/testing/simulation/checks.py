@@ -58,7 +58,7 @@ class Checks:
         accepted: Ids of tasks whose ``submit`` returned.
         chain_key: Key of the receipts' chain.
         away: Names of destinations that nobody can reach now.
-        stolen: Tasks whose lease was taken from a living owner: their parts may be sent twice.
+        stolen: Whether leases were taken from a living owner, which may not know it yet: parts may be sent twice.
         touched: Digests of contents that got a new modification time, which makes them another item.
         foreign: Keys under which somebody else put something.
         honest_ends: Codes with which a task may stay failed although nothing is wrong any more.
@@ -70,7 +70,7 @@ class Checks:
     away: Callable[[str], bool]
     ever: dict[str, set[str]] = field(default_factory=dict)
     accepted: set[str] = field(default_factory=set)
-    stolen: set[str] = field(default_factory=set)
+    stolen: bool = False
     touched: set[str] = field(default_factory=set)
     foreign: set[str] = field(default_factory=set)
     honest_ends: frozenset[str] = HONEST_ENDS
@@ -140,14 +140,14 @@ class Checks:
         row = self.journal.read(lambda tx: tx.task(upload.task))
         if row is None:
             raise BrokenError("lost", f"{upload.task} is uploaded without being in the journal")
-        if method not in {"send", "commit"} or row.nonce != upload.nonce:
+        if method not in {"send", "commit"} or row.nonce != upload.nonce or self.stolen:
             return  # an owner that lost its lease may not know it yet
         if row.token is None:
             raise BrokenError("sent again", f"bytes of {row.id} are sent before its session is in the journal")
         if method == "commit" and not row.committing:
             raise BrokenError("doubled", f"{row.id} is committed without the intent in the journal")
         says_what_it_holds = row.abilities is not None and row.abilities.resume is not ResumeMode.NONE
-        if method == "send" and part is not None and says_what_it_holds and row.id not in self.stolen:
+        if method == "send" and part is not None and says_what_it_holds:
             self._is_new(backend, upload, part)
 
     def _is_new(self, backend: str, upload: Upload, part: Part) -> None:

@@ -500,7 +500,7 @@ class World:
     def _on_steal(self, process: int) -> None:
         """A living owner loses its lock: the others take it for dead."""
         name = self.names[process % len(self.names)]
-        self.checks.stolen.update(self.checks.rows)
+        self.checks.stolen = True
         self.disk.free_locks_of(name)
 
 
