@@ -142,7 +142,6 @@ class Ledger:
             epoch=epoch,
             updated_at=now,
             not_before=None,
-            request="",
             nonce=row.nonce or self._new_nonce(),
         )
         tx.add_attempt(row.id, epoch, self.owner, now)
@@ -353,27 +352,32 @@ class Ledger:
     def release(self, lease: Lease, request: str = "") -> None:
         """Give a task back unharmed: this manager stops (``""``), or somebody paused it (``pause``)."""
 
-        def change(tx: Transaction, _: list[events.Event]) -> None:
-            row = self._owned(tx, lease)
-            now = self.clock.now()
-            cause = Cause.PAUSE if request == "pause" else Cause.RELEASED
-            tx.update_task(row.id, state=move(row.state, cause), owner="", request="", updated_at=now)
-            tx.end_attempt(row.id, lease.epoch, now, "released", None)
+        def change(tx: Transaction, told: list[events.Event]) -> None:
+            self._let_go(tx, told, self._owned(tx, lease), request, "released")
 
         self.change(change, durable=False)
+
+    def _let_go(self, tx: Transaction, told: list[events.Event], row: TaskRow, wish: str, outcome: str) -> None:
+        """End a claim without a verdict. What somebody asked for meanwhile is done, or kept for the next claim."""
+        wish = row.request or wish
+        cause = {"cancel": Cause.CANCEL, "pause": Cause.PAUSE}.get(wish, Cause.RELEASED)
+        keep = ""
+        if wish == "cancel" and row.committing:  # what became of the commit must be asked first
+            cause, keep = Cause.RELEASED, wish
+        now = self.clock.now()
+        after = move(row.state, cause)
+        tx.update_task(row.id, state=after, owner="", request=keep, updated_at=now)
+        tx.end_attempt(row.id, row.epoch, now, outcome, None)
+        if after is TaskState.CANCELLED:
+            told.append(events.UploadCancelled(backend=row.backend, task=row.id, filename=row.media.name))
 
     def release_owner(self, owner: str) -> int:
         """Give back every task of an owner that is dead; how many."""
 
-        def change(tx: Transaction, _: list[events.Event]) -> int:
-            now = self.clock.now()
+        def change(tx: Transaction, told: list[events.Event]) -> int:
             held = [row for row in tx.tasks(TaskFilter(frozenset({TaskState.UPLOADING}))) if row.owner == owner]
             for row in held:
-                cause = {"cancel": Cause.CANCEL, "pause": Cause.PAUSE}.get(row.request, Cause.RELEASED)
-                if row.request == "cancel" and row.committing:
-                    cause = Cause.RELEASED  # what became of the commit must be asked first
-                tx.update_task(row.id, state=move(row.state, cause), owner="", request="", updated_at=now)
-                tx.end_attempt(row.id, row.epoch, now, "owner died", None)
+                self._let_go(tx, told, row, "", "owner died")
             tx.delete_owner(owner)
             return len(held)
 

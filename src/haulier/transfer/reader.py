@@ -130,10 +130,12 @@ class OrderedReader:
         with self._changed:
             if self._started or self._closed:
                 return
-            self._started = self._running = True
-        if len(self._parts) > 1:
-            self._threads.spawn("haulier-reader", self._read_all)
-        else:
+            self._started = True
+            apart = len(self._parts) > 1
+            if apart:
+                self._threads.spawn("haulier-reader", self._read_all)
+            self._running = True  # not before: a thread that could not be started never ends
+        if not apart:
             self._read_all()
 
     def digests(self) -> dict[str, str]:

@@ -22,6 +22,7 @@ from haulier.models import ArtifactRecord, Role
 from haulier.threads import Mailbox
 from haulier.transfer import actions as do
 from haulier.transfer.bodies import BufferedBody, StreamedBody
+from haulier.transfer.checked import CheckedBackend
 from haulier.transfer.digests import Digests
 from haulier.transfer.machine import UploadMachine
 from haulier.transfer.reader import OrderedReader, read_part
@@ -65,7 +66,7 @@ class UploadRun:
     ) -> None:
         self.engine = engine
         self.lease = lease
-        self.backend = backend
+        self.backend = CheckedBackend(backend, context)
         self.context = context
         self.on_progress = on_progress
         self.records = {artifact.index: artifact for artifact in lease.row.artifacts}
@@ -126,8 +127,8 @@ class UploadRun:
         return isinstance(action, do.SendPart) and self.machine.window_now > 1
 
     def _start(self, action: do.Action) -> None:
-        self.in_background += 1
         self.engine.threads.spawn("haulier-part", lambda: self.outcomes.put((action, *self._carry_out(action))))
+        self.in_background += 1  # not before: a thread that could not be started has no outcome
 
     def _next_outcome(self) -> tuple[do.Action, Any, BaseException | None]:
         outcome = self.outcomes.get()
@@ -154,6 +155,8 @@ class UploadRun:
         stopped = isinstance(verdict, do.Failed) and isinstance(verdict.error, CancelledError)
         if isinstance(verdict, do.Failed) and stopped and self.context.reason in {"stop", "pause"}:
             return do.Failed(verdict.error, keep_session=True)
+        if isinstance(verdict, do.Failed):
+            verdict.error.where = verdict.error.where or self.backend.name
         if isinstance(verdict, do.Failed) and not verdict.keep_session:
             self._abort()
         return verdict
@@ -179,7 +182,7 @@ class UploadRun:
                 return self._save_session(action)
             case do.AskHeld():
                 self._close_readers()
-                return self.backend.held(self.upload, self._the_token(), self.context)
+                return self.backend.held(self.upload, self._the_token())
             case do.SendPart():
                 return self._send(action)
             case do.SaveAck():
@@ -192,7 +195,7 @@ class UploadRun:
             case do.Commit():
                 return self._commit(action)
             case do.Settle():
-                return self.backend.settle(self.upload, self.token, self.context)
+                return self.backend.settle(self.upload, self.token)
             case do.Abort():
                 return self._abort()
             case _:
@@ -207,7 +210,7 @@ class UploadRun:
         if self.opens:
             self.upload = self._upload(self.engine.new_nonce())
         self.opens += 1
-        return self.backend.open(self.upload, self.context)
+        return self.backend.open(self.upload)
 
     def _save_session(self, action: do.SaveSession) -> None:
         secret = self.engine.seal(action.token.secret) if action.token.secret else b""
@@ -264,9 +267,7 @@ class UploadRun:
             body = BufferedBody(
                 memoryview(ready.buffer), ready.digests, lambda: self._whole(part), self.context, self._count_sent
             )
-            held = self._guarded(
-                body, lambda: self.backend.send(self.upload, self._the_token(), part, body, self.context)
-            )
+            held = self._guarded(body, lambda: self.backend.send(self.upload, self._the_token(), part, body))
         finally:
             ready.release()
         self._keep_whole(part)
@@ -274,7 +275,7 @@ class UploadRun:
 
     def _send_streamed(self, part: Part) -> do.Sent:
         body = self._streamed_body(part)
-        held = self._guarded(body, lambda: self.backend.send(self.upload, self._the_token(), part, body, self.context))
+        held = self._guarded(body, lambda: self.backend.send(self.upload, self._the_token(), part, body))
         return do.Sent(held, self._streamed_digests(part, body)["sha256"])
 
     def _streamed_digests(self, part: Part, body: StreamedBody) -> Mapping[str, str]:
@@ -305,16 +306,14 @@ class UploadRun:
             ready.release()
 
     def _backend_commit(self, action: do.Commit, last: LastPart | None) -> tuple[Stored, ...]:
-        return self.backend.commit(
-            self.upload, self._the_token(), action.held, self.machine.digests, self.context, last
-        )
+        return self.backend.commit(self.upload, self._the_token(), action.held, self.machine.digests, last)
 
     def _abort(self) -> None:
         if self.token is None:
             return
         self.engine.ledger.check_lease(self.lease)
         with suppress(Exception):  # a session that cannot be dropped now expires by itself
-            self.backend.abort(self.upload, self.token, self.context)
+            self.backend.abort(self.upload, self.token)
 
     # -- bytes -------------------------------------------------------------------------------------------------
 
