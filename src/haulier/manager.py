@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from haulier.errors import (
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from haulier.config.models import Config
     from haulier.discovery.scan import ScanResult
     from haulier.events import Event
+    from haulier.journal.api import TaskRow
     from haulier.models import Receipt
     from haulier.threads import Runner
 
@@ -119,7 +121,9 @@ class UploadManager:
         service.upkeep.greet()
         self._warn_of_weak_proof(service)
         self._running = True
-        self._spawn("haulier-upkeep", lambda: self._keep_up(service))
+        upkeep = service.upkeep
+        for name, step in (("upkeep", upkeep.keep), ("folders", upkeep.look), ("disposal", upkeep.dispose)):
+            self._spawn(f"haulier-{name}", partial(self._repeat, step))
         for name in service.destinations.names:
             self._employ(service, name)
 
@@ -144,6 +148,7 @@ class UploadManager:
             return
         deadline = self._ports.clock.monotonic() + timeout
         service.workers.stop()
+        service.upkeep.stop()
         self._stopping.wake()
         self._waker.wake()
         for thread in self._threads:
@@ -197,19 +202,14 @@ class UploadManager:
                 return min(longest, max(0.02, due - self._ports.clock.now()))
         return longest
 
-    def _keep_up(self, service: Service) -> None:
+    def _repeat(self, step: Callable[[], None]) -> None:
         turn = self._stopping.turn()
         while True:
             self._stopping.wait(turn, self._ports.pace.upkeep)
             if not self._running:
                 return
             try:
-                before = service.suspended()
-                service.upkeep.step()
-                if service.suspended() != before:
-                    self._waker.wake()
-            except JournalError as error:
-                service.upkeep.note_journal_error(error)
+                step()
             except Ended:
                 raise
             except BaseException:  # the upkeep must go on
@@ -398,6 +398,28 @@ class UploadManager:
             self.service.operations.resume_backends(self.service.destinations.names)
             self._waker.wake()
         return resumed
+
+    def release_sources(self) -> list[str]:
+        """Let the sources of completed tasks go that were kept so far, as ``delete_after_upload`` would have.
+
+        They go in the background, each only if it still is what its receipt is about and that shows ``delete_proof``.
+
+        Returns:
+            The ids of those tasks; :attr:`~haulier.models.Task.disposal` tells what became of each.
+        """
+        service = self.service
+
+        def may_go(row: TaskRow, receipt: Receipt) -> bool:
+            if self.config.upload.delete_proof:
+                return receipt.proof.strength >= Proof(self.config.upload.delete_proof).strength
+            try:
+                return receipt.proof.strength >= service.destinations.get(row.backend).abilities.proof.strength
+            except HaulierError:  # it is configured no more: nobody can tell what it would offer
+                return receipt.proof is Proof.CONTENT
+
+        released = service.operations.release_sources(may_go)
+        service.workers.sources_to_go.set()
+        return released
 
     def _operate(self, action: str, task_ids: tuple[str, ...]) -> list[str]:
         done = self.service.operations.apply(action, task_ids or None)

@@ -19,6 +19,8 @@ __all__ = ["DECISION_SECONDS", "Decider", "Decision"]
 
 DECISION_SECONDS = 5.0
 IDLE_SECONDS = 10.0
+LONGEST_KEY = 1000  # characters; object stores take 1024 bytes
+ANSWERS: Mapping[str, type] = {"object_key": str, "find_sidecar": str, "accept_file": bool, "validate_metadata": str}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,19 @@ class _Call:
         plugin, hook = self.key
         if self.error is not None:
             return Decision(undecided=f"the plugin {plugin} failed in {hook}: {self.error}")
+        if self.value is not None and (wrong := _misanswer(hook, self.value)):
+            return Decision(undecided=f"the plugin {plugin} answered {hook} with {wrong}")
         return Decision(self.value)
+
+
+def _misanswer(hook: str, value: Any) -> str:
+    """What is wrong with an answer, empty when nothing is."""
+    wanted = ANSWERS[hook]
+    if not isinstance(value, wanted):
+        return f"{type(value).__name__}, not {wanted.__name__}"
+    if hook == "object_key" and isinstance(value, str) and len(value) > LONGEST_KEY:
+        return f"{len(value)} characters; a key has at most {LONGEST_KEY}"
+    return ""
 
 
 class Decider:
@@ -90,10 +104,10 @@ class Decider:
     @staticmethod
     def _at_once(call: _Call) -> Decision:
         try:
-            return Decision(call.implementation(**call.question))
+            call.value = call.implementation(**call.question)
         except Exception as error:  # noqa: BLE001  undecided, as with any other plugin
             call.error = described(error)
-            return call.decision()
+        return call.decision()
 
     def _within_time(self, call: _Call) -> Decision:
         plugin, hook = call.key

@@ -129,7 +129,7 @@ class HookSpecs:
             backend: Name of the configured backend.
 
         Returns:
-            A relative key with forward slashes, or None for the configured template.
+            A relative key with forward slashes, of at most 1000 characters, or None for the configured template.
 
         Example::
 

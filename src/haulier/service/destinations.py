@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from haulier.backends.api import API_LEVEL, Backend, PutBackend
 from haulier.errors import HaulierError, PluginError, UnknownBackendError
-from haulier.threads import Ended
+from haulier.threads import Ended, SystemThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from haulier.config.models import BackendConfig
+    from haulier.threads import Threads
 
 __all__ = ["Destinations"]
 
@@ -29,6 +32,7 @@ class Destinations:
         fingerprint_key: Key for :meth:`fingerprint`.
         warn: Gets a sentence for each thing the user should know.
         wrap: Wraps each backend under the name ``backend`` before it is used.
+        threads: For closing.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Destinations:
         fingerprint_key: bytes,
         warn: Callable[[str], None],
         wrap: Callable[[str, Any], Any],
+        threads: Threads | None = None,
     ) -> None:
         self._tables = dict(tables)
         self._find_class = find_class
@@ -52,6 +57,8 @@ class Destinations:
         self._made: dict[str, Backend] = {}
         self._fingerprints: dict[str, str] = {}
         self._lock = threading.Lock()
+        self._making: dict[str, threading.RLock] = {}
+        self._threads = threads or SystemThreads()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -79,6 +86,11 @@ class Destinations:
         """
         with self._lock:
             made = self._made.get(name)
+            making = self._making.setdefault(name, threading.RLock())
+        if made is not None:
+            return made
+        with making:  # one that takes its time to be made keeps those waiting who want it, and nobody else
+            made = self._made.get(name)
             if made is None:
                 made = self._made[name] = self._make(name)
             return made
@@ -88,12 +100,26 @@ class Destinations:
         self.get(name)
         return self._fingerprints.get(name, "")
 
-    def close(self) -> None:
-        """Close those that were made."""
+    def close(self, timeout: float = 1.0) -> None:
+        """Close those that were made. Whatever one of them raises is told; one that does not come back is left behind.
+
+        Args:
+            timeout: Seconds for all of them together.
+        """
         with self._lock:
-            for backend in self._made.values():
-                backend.close()
-            self._made.clear()
+            made, self._made = list(self._made.values()), {}
+        closing = [self._threads.spawn(f"haulier-close-{one.name}", partial(self._close, one)) for one in made]
+        end = time.monotonic() + timeout
+        for runner in closing:
+            runner.join(max(0.0, end - time.monotonic()))
+
+    def _close(self, backend: Backend) -> None:
+        try:
+            backend.close()
+        except Ended:
+            raise
+        except BaseException as error:  # noqa: BLE001  a plugin may raise anything; the others are closed all the same
+            self._warn(f"the backend {backend.name!r} could not be closed: {error!r}")
 
     def _make(self, name: str) -> Backend:
         from haulier.config.options import build_options, options_fingerprint

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 from haulier import events
 from haulier.errors import OutcomeUnknownError, TaskNotFoundError
 from haulier.journal.api import TaskFilter, TaskRow
-from haulier.models import TaskState
+from haulier.models import Disposal, TaskState
 from haulier.transfer.policy import NO_SESSION
 from haulier.transfer.states import TRANSITIONS, Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from haulier.journal.api import Transaction
+    from haulier.models import Receipt
     from haulier.transfer.ledger import Ledger
 
 __all__ = ["Operations"]
@@ -64,6 +65,23 @@ class Operations:
                 self.ledger.probe_succeeded(name)
                 ended.append(name)
         return ended
+
+    def release_sources(self, may_go: Callable[[TaskRow, Receipt], bool]) -> list[str]:
+        """Owe the disposal of sources that were kept so far; which tasks'.
+
+        Args:
+            may_go: Whether a completed task's receipt shows enough.
+        """
+        query = TaskFilter(frozenset({TaskState.COMPLETED}), disposal=Disposal.KEPT)
+
+        def change(tx: Transaction, _: list[events.Event]) -> list[str]:
+            receipts = [(row, tx.receipt(row.id)) for row in tx.tasks(query)]
+            going = [row.id for row, receipt in receipts if receipt is not None and may_go(row, receipt)]
+            for task_id in going:
+                tx.update_task(task_id, delete_source=True, disposal=Disposal.PENDING)
+            return going
+
+        return self.ledger.change(change)
 
     def _all(self, tx: Transaction, cause: Cause) -> list[TaskRow]:
         states = frozenset(state for state, known in TRANSITIONS if known is cause)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from haulier.clock import Clock, SystemClock
-from haulier.errors import ConfigError
+from haulier.errors import ConfigError, JournalError
 from haulier.files import Files
 from haulier.models import Proof, SuspensionReason
 from haulier.service.destinations import Destinations
@@ -163,11 +163,20 @@ class Service:
     def close(self, timeout: float, *, idle: bool) -> None:
         """Release everything; with workers that did not come back in time the journal is left to them."""
         self.notifier.close(timeout)
-        if idle:
-            self.destinations.close()
+        try:
+            if idle:
+                self.destinations.close(timeout)
+                self._give_everything_back()
+        finally:
+            self.owner.close()
+
+    def _give_everything_back(self) -> None:
+        try:
             self.ledger.release_owner(self.owner.id)
+        except JournalError as error:  # the next manager sees that this owner is dead
+            log.warning("%s", error)
+        finally:
             self.journal.close()
-        self.owner.close()
 
 
 def open_service(config: Config, plugins: Sequence[object], ports: Ports, waker: Waker) -> Service:
@@ -212,6 +221,7 @@ def open_service(config: Config, plugins: Sequence[object], ports: Ports, waker:
         fingerprint_key=keys.derive("options"),
         warn=log.warning,
         wrap=wrap,
+        threads=ports.threads,
     )
     engine = UploadEngine(
         ledger=ledger,
@@ -263,6 +273,7 @@ def open_service(config: Config, plugins: Sequence[object], ports: Ports, waker:
         scan=folders.step,
         clock=clock,
         silence=upload.upload_timeout,
+        threads=ports.threads,
         recover=lambda: go_on(folders, upload.backend or ""),
     )
     operations = Operations(ledger)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import logging
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from haulier.errors import HaulierError, JournalError, PluginError, TransferError
+from haulier.errors import CancelledError, HaulierError, JournalError, PluginError, TransferError
 from haulier.models import SuspensionReason
 from haulier.threads import Ended
 from haulier.transfer.context import RunContext
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from haulier.clock import Clock
     from haulier.service.destinations import Destinations
     from haulier.service.disposal import Disposer
     from haulier.service.state import Owner
     from haulier.service.workers import Workers
+    from haulier.threads import Threads
     from haulier.transfer.ledger import Ledger
 
 __all__ = ["Upkeep"]
@@ -26,7 +29,7 @@ log = logging.getLogger("haulier.manager")
 
 
 class Upkeep:
-    """Each method is one step; a thread repeats :meth:`step`. Used by one thread at a time.
+    """Each of :meth:`keep`, :meth:`look` and :meth:`dispose` is repeated by a thread of its own, one at a time.
 
     Args:
         ledger: Journal and rules.
@@ -37,6 +40,7 @@ class Upkeep:
         scan: Takes in what watched folders hold; does nothing when none are watched.
         clock: Monotonic time for the intervals.
         silence: Seconds a probe may wait for an answer.
+        threads: For the probes.
         recover: Goes on after a rebuild of the journal, at the start.
     """
 
@@ -54,6 +58,7 @@ class Upkeep:
         scan: Callable[[], None],
         clock: Clock,
         silence: float,
+        threads: Threads,
         recover: Callable[[], None] = lambda: None,
     ) -> None:
         self.ledger = ledger
@@ -64,14 +69,24 @@ class Upkeep:
         self.scan = scan
         self.clock = clock
         self.silence = silence
+        self.threads = threads
+        self._probing: dict[str, RunContext] = {}
+        self._probing_lock = threading.Lock()
+        self._stopped = False
         self.recover = recover
         self.journal_error: JournalError | None = None
         self._due: dict[str, float] = {}
         self._ahead = float("-inf")  # by how much the wall clock was ahead of the monotonic one
 
     def step(self) -> None:
-        """Do whatever is due. Trouble with the journal is noted, and the journal tried again at the next step."""
-        try:
+        """Do whatever is due, one after the other; a manager has a thread for each of the three."""
+        self.keep()
+        self.look()
+        self.dispose()
+
+    def keep(self) -> None:
+        """What takes no time: the journal's health, the clock, requests, owners, and who is to be probed."""
+        with self._noting_journal_errors():
             if self.journal_error is not None:
                 self.ledger.journal.write(lambda tx: tx.put_meta("alive", str(self.clock.now())))
                 self.workers.release_stranded()
@@ -80,13 +95,38 @@ class Upkeep:
             self.workers.heed_requests()
             self._every("owners", self.OWNERS_SECONDS, self.bury_the_dead)
             self.probe()
-            self.scan()
+
+    def look(self) -> None:
+        """Take in what watched folders hold. Takes as long as a slow volume or plugin does."""
+        with self._noting_journal_errors():
+            if self.journal_error is None:
+                self.scan()
+
+    def dispose(self) -> None:
+        """Let go of sources. Takes as long as reading them does."""
+        with self._noting_journal_errors():
+            if self.journal_error is not None:
+                return
             if self.workers.sources_to_go.is_set():
                 self.workers.sources_to_go.clear()
                 self._due.pop("disposal", None)
             self._every("disposal", self.DISPOSAL_SECONDS, self.disposer.step)
+
+    def stop(self) -> None:
+        """Tell the probes that run to stop."""
+        self._stopped = True
+        with self._probing_lock:
+            contexts = list(self._probing.values())
+        for context in contexts:
+            context.stop("stop")
+
+    @contextmanager
+    def _noting_journal_errors(self) -> Iterator[None]:
+        try:
+            yield
         except JournalError as error:
-            self.note_journal_error(error)
+            if not self._stopped:
+                self.note_journal_error(error)
 
     def _heed_the_clock(self) -> None:
         """At the start and when the wall clock was set back, waits may last too long."""
@@ -107,10 +147,27 @@ class Upkeep:
         return self.owner.bury_the_dead(self.ledger.release_owner)
 
     def probe(self) -> None:
-        """Ask suspended backends whose time has come."""
+        """Ask suspended backends whose time has come, each on a thread of its own: one that hangs holds up no other."""
         for name in self.destinations.names:
             if self.ledger.suspension(name)[0] is not None and self.ledger.probe_due(name):
-                self.probe_backend(name)
+                self._probe_apart(name)
+
+    def _probe_apart(self, name: str) -> None:
+        context = RunContext(silence=min(self.silence, 10.0))
+        with self._probing_lock:
+            if name in self._probing:
+                return
+            self._probing[name] = context
+
+        def run() -> None:
+            try:
+                with self._noting_journal_errors():
+                    self.probe_backend(name, context)
+            finally:
+                with self._probing_lock:
+                    del self._probing[name]
+
+        self.threads.spawn(f"haulier-probe-{name}", run)
 
     def greet(self) -> None:
         """At start: go on after a rebuild; other credentials than at the time of a suspension end it."""
@@ -126,11 +183,12 @@ class Upkeep:
         except HaulierError:
             return ""
 
-    def probe_backend(self, name: str) -> None:
+    def probe_backend(self, name: str, context: RunContext) -> None:
         """Ask one backend and journal its answer."""
-        context = RunContext(silence=min(self.silence, 10.0))
         try:
             self.destinations.get(name).probe(context)
+        except CancelledError:
+            return  # the manager stops
         except TransferError as error:
             self.ledger.probe_failed(name, error, self._fingerprint(name))
         except HaulierError as error:

@@ -26,7 +26,7 @@ from haulier.errors import (
     ThrottledError,
 )
 from haulier.files import Files
-from haulier.files.names import is_private_name
+from haulier.files.names import is_private_name, original_name
 from haulier.journal.memory import MemoryJournal
 from haulier.manager import UploadManager
 from haulier.models import Disposal, TaskState
@@ -313,8 +313,9 @@ class World:
 
     def private(self) -> list[str]:
         """What was taken aside and not given back, though nothing else has taken its name."""
-        settled = {row.disposal_path for row in self.checks.rows.values() if row.disposal is Disposal.KEPT_CHANGED}
-        return [str(path) for path in self.folder.iterdir() if is_private_name(path.name) and str(path) not in settled]
+        known = {row.disposal_path for row in self.checks.rows.values() if row.disposal is Disposal.KEPT_CHANGED}
+        aside = [path for path in self.folder.iterdir() if is_private_name(path.name) and str(path) not in known]
+        return [str(path) for path in aside if not path.with_name(original_name(path.name)).exists()]
 
     # -- incidents ---------------------------------------------------------------------------------------------
 
