@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 
 import pytest
 
@@ -10,13 +11,14 @@ from haulier.backends.api import CommitMode, PartsMode, ResumeMode
 from haulier.backends.memory import MemoryBackend, MemoryOptions
 from haulier.clock import SystemClock
 from haulier.config.models import BackendConfig, Config, UploadConfig
-from haulier.errors import JournalUnavailableError, NetworkError, ThrottledError
+from haulier.errors import JournalUnavailableError, NetworkError, ServerError, ThrottledError
 from haulier.files import Files
 from haulier.journal.memory import MemoryJournal
 from haulier.manager import UploadManager
 from haulier.models import TaskState
 from haulier.service.parts import Pace, Ports
-from haulier.service.state import Owner
+from haulier.service.state import Keys, Owner
+from haulier.testing.clock import FakeClock
 from haulier.testing.rig import RigSettings, UploadRig
 from haulier.transfer.context import RunContext
 
@@ -243,3 +245,44 @@ def test_invariant_2_a_sidecar_that_is_written_while_it_is_deleted_stays(tmp_pat
     rig.disposer.step()
     assert not video.exists()
     assert sidecar.read_bytes() == b'{"session_id": "two"}'
+
+
+@pytest.mark.parametrize("error", [ServerError("500"), NetworkError("refused", reached=False)], ids=["retry", "probe"])
+def test_a_wait_written_by_a_process_whose_clock_was_ahead_and_that_died_does_not_last(tmp_path, error):
+    journal, destination = MemoryJournal(), MemoryBackend("main", MemoryOptions())
+    ahead = UploadRig(journal, destination, owner="ahead", clock=FakeClock(1_800_003_600.0))
+    behind = UploadRig(journal, destination, owner="behind", clock=FakeClock(1_800_000_000.0))
+    behind.upkeep.step()
+    (tmp_path / "session.mp4").write_bytes(b"video")
+    destination.store.faults.add("open", before=error)
+    task = ahead.submit(tmp_path / "session.mp4")
+    ahead.work()
+    for _ in range(60):
+        behind.clock.advance(1.0)
+        behind.upkeep.step()
+        behind.work()
+    assert behind.row(task).state is TaskState.COMPLETED
+
+
+class KeyStore:
+    """A key store in which somebody else's key appears while ours is being made."""
+
+    def __init__(self):
+        self.kept = {}
+
+    def get_password(self, service, name):
+        return self.kept.get((service, name))
+
+    def set_password(self, service, name, password):
+        self.kept[service, name] = password
+
+
+def test_two_processes_that_start_at_once_have_one_key_of_the_key_store(tmp_path):
+    store, files = KeyStore(), Files()
+    keys = []
+    threads = [threading.Thread(target=lambda: keys.append(Keys.load(tmp_path, files, store))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {key.secret for key in keys} == {Keys.load(tmp_path, files, store).secret}

@@ -214,6 +214,7 @@ class TaskFilter:
         disposal: Only with this disposal.
         group: Only of this group.
         item_id: Only of this item.
+        waiting: Only those that wait for a time.
         newest_first: Reverse order (``after`` then means a lesser sequence, 0 from the end).
     """
 
@@ -224,6 +225,7 @@ class TaskFilter:
     disposal: Disposal | None = None
     group: str = ""
     item_id: str = ""
+    waiting: bool = False
     newest_first: bool = False
 
 

@@ -343,6 +343,7 @@ def _fits(row: TaskRow, query: TaskFilter) -> bool:
         and (not query.disposal or row.disposal is query.disposal)
         and (not query.group or row.group == query.group)
         and (not query.item_id or row.item_id == query.item_id)
+        and (not query.waiting or row.not_before is not None)
     )
 
 

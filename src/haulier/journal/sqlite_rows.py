@@ -165,6 +165,8 @@ class SqliteTransaction:
             where("group_id = ?", query.group)
         if query.item_id:
             where("item_id = ?", query.item_id)
+        if query.waiting:
+            where("not_before IS NOT NULL")
         clause = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         order = f"ORDER BY sequence {'DESC' if query.newest_first else 'ASC'} LIMIT ?"
         return self._select(f"{clause} {order}", (*values, -1 if query.limit is None else query.limit))

@@ -8,6 +8,8 @@ import importlib.util
 import json
 import os
 import secrets
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ from haulier.journal.api import OwnerRow, TaskFilter
 from haulier.models import TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from haulier.clock import Clock
     from haulier.files import FileLock, Files
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Keys", "Owner", "open_journal", "source_id", "state_folder", "system_keyring"]
 
 KEY_BYTES = 32
+KEY_TRIES, KEY_PAUSE = 200, 0.05  # seconds between tries
 
 
 def open_journal(folder: Path, files: Files) -> Journal:
@@ -116,7 +119,7 @@ class Keys:
         """
         path = folder / "secret.key"
         if keyring is not None and not path.exists():
-            return cls(_from_keyring(keyring, str(folder)))
+            return cls(_from_keyring(keyring, folder, files))
         return cls(_from_file(path, files))
 
     @classmethod
@@ -181,12 +184,29 @@ def system_keyring() -> Any:
     return keyring if getattr(keyring.get_keyring(), "priority", 0) >= 1 else None
 
 
-def _from_keyring(keyring: Any, name: str) -> bytes:
+def _from_keyring(keyring: Any, folder: Path, files: Files) -> bytes:
+    name = str(folder)
     known = keyring.get_password("haulier", name)
     if known is None:
-        known = secrets.token_hex(KEY_BYTES)
-        keyring.set_password("haulier", name, known)
+        with _alone(folder, files):  # a key store has no "only if absent": the second would replace the first's key
+            known = keyring.get_password("haulier", name)
+            if known is None:
+                known = secrets.token_hex(KEY_BYTES)
+                keyring.set_password("haulier", name, known)
     return bytes.fromhex(known)
+
+
+@contextmanager
+def _alone(folder: Path, files: Files) -> Iterator[None]:
+    """Wait until nobody else makes the key of this state folder."""
+    for _ in range(KEY_TRIES):
+        lock = files.lock_file(folder / "key.lock")
+        if lock is not None:
+            with lock:
+                yield
+            return
+        time.sleep(KEY_PAUSE)
+    raise StateFolderError("another program is making the key of this state folder", where=str(folder))
 
 
 def _from_file(path: Path, files: Files) -> bytes:

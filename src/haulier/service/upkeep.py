@@ -46,6 +46,7 @@ class Upkeep:
 
     DISPOSAL_SECONDS = 5.0
     OWNERS_SECONDS = 10.0
+    CLOCKS_SECONDS = 30.0  # another process, whose clock is ahead, may have written a wait and died
 
     def __init__(
         self,
@@ -92,6 +93,7 @@ class Upkeep:
                 self.workers.release_stranded()
                 self.journal_error = None
             self._heed_the_clock()
+            self._every("clocks", self.CLOCKS_SECONDS, self.ledger.end_waits_from_the_future)
             self.workers.heed_requests()
             self._every("owners", self.OWNERS_SECONDS, self.bury_the_dead)
             self.probe()

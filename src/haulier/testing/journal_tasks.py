@@ -293,6 +293,16 @@ class TaskCases:
         assert listed(journal, item_id=first.item_id, group="h") == ids(2)
         assert listed(journal, item_id="none") == []
 
+    def test_tasks_that_wait_for_a_time_are_found(self, journal: Journal) -> None:
+        """In whatever state."""
+        insert(
+            journal,
+            task_row(1, state=TaskState.RETRYING, not_before=5.0),
+            task_row(2),
+            task_row(3, state=TaskState.PAUSED, not_before=7.0),
+        )
+        assert listed(journal, waiting=True) == ids(1, 3)
+
     def test_pages_follow_one_another(self, journal: Journal) -> None:
         """Forward and backward, until nothing is left."""
         insert(journal, *(task_row(number, backend="ab"[number % 2]) for number in range(1, 11)))

@@ -395,8 +395,8 @@ class Ledger:
         now = self.clock.now()
 
         def change(tx: Transaction, _: list[events.Event]) -> None:
-            for row in tx.tasks(TaskFilter(frozenset({TaskState.RETRYING, TaskState.QUEUED, TaskState.FAILED}))):
-                if row.not_before is not None and row.updated_at > now:
+            for row in tx.tasks(TaskFilter(waiting=True)):
+                if row.updated_at > now:
                     tx.update_task(row.id, not_before=now, updated_at=now)
             for backend in tx.backends():
                 if backend.suspended is not None and backend.error is not None and backend.error.at > now:
