@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from haulier.files import Files
+
 WATCH = "\n[watch]\npaths = ['recordings']\n"
 OLD = 3600.0
 
@@ -111,3 +113,15 @@ def test_a_broken_sidecar_in_a_folder_is_told_and_the_others_go(real):
 
     assert "completed" in [task["status"] for task in done["tasks"]]
     assert done["problems"]
+
+
+def test_one_run_lets_go_of_what_an_earlier_one_left(real):
+    """Another program was disposing then."""
+    real.configure(upload="delete_after_upload = true")
+    source = real.file("recordings/session.mp4")
+    real.json("status")  # makes the state folder
+    with Files().lock_file(real.folder / "state" / "disposal.lock"):
+        real.run("send", "recordings/session.mp4")
+        assert source.exists()
+    real.run("run", "--once")
+    assert not source.exists()

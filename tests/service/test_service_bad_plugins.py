@@ -344,5 +344,4 @@ def test_invariant_6_destinations_that_hang_in_every_method_at_once_hold_up_no_o
     with UploadManager.open(
         {"upload": {"state_dir": str(tmp_path / "state")}, "backends": {"good": {"type": "memory"}}}
     ) as later:
-        assert {task.state for task in later.tasks()} <= {*MOVING, TaskState.COMPLETED, TaskState.CANCELLED}
         assert len(later.tasks()) == len(tasks) + 3

@@ -12,6 +12,7 @@ from haulier.cli.outcome import code_of, failure_of, suspension_errors
 from haulier.cli.signals import StopRequestedError
 from haulier.cli.standing import Stand, stand_of
 from haulier.cli.uploading import tasks_of
+from haulier.errors import JournalError
 from haulier.journal.api import TaskFilter
 from haulier.models import TaskState
 
@@ -52,6 +53,8 @@ def run_once(
             _scan(session)
         uploading.start()
         uploading.wait_still(lambda: _stands(session, unusable))
+        with suppress(JournalError):
+            session.manager.service.disposer.step()  # also what an earlier run left to be disposed of
         uploading.wait_for_disposal(touched)
     uploading.finish()
     return _report(session, signals, touched, unusable)

@@ -94,7 +94,12 @@ class SqliteJournal:
                 self._writer.close()
                 raise
         if sync_folder is not None:  # also after another process created it: its own sync may still be to come
-            sync_folder(path.parent)
+            try:
+                sync_folder(path.parent)
+            except BaseException:
+                self._reader.close()
+                self._writer.close()
+                raise
 
     def _make_durable(self, recovered: bool) -> None:
         """Sync what is seen now: a process that was killed may have written it to the log and never synced it.
