@@ -35,7 +35,7 @@ def make_manager(tmp_path):
 
     yield make
     for manager in made:
-        manager.close()
+        manager.close(0.5)
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_invariant_6_a_destination_that_is_never_done_being_made_holds_up_no_oth
     try:
         assert manager.wait(manager.submit(record("a.mp4")), timeout=PATIENCE)
         assert [backend.name for backend in manager.status().backends] == ["good", "slow"]
-        manager.close()
+        manager.close(0.1)
     finally:
         released.set()
 
@@ -259,7 +259,7 @@ def test_a_destination_that_closes_the_manager_loses_nothing(make_manager, recor
 
     class Closing(MemoryBackend):
         def send(self, *args):
-            manager.close()
+            manager.close(0.1)
             done.set()
             return super().send(*args)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from haulier.cli.program import run_program
 from haulier.journal.api import TaskFilter
 from haulier.journal.sqlite import SqliteJournal
 
@@ -167,11 +168,8 @@ class Agents:
         return self.begin(self.ready("run", config=config))[0]
 
     def command(self, *arguments):
-        """A command, in a process of its own, to its end."""
-        process = self.ready(*arguments)
-        out, _ = process.communicate("go\n", timeout=PATIENCE)
-        assert process.returncode == 0, self.said()
-        return out
+        """A command of this process, which is another one than the agents'."""
+        assert run_program([*arguments, "--config", str(self.config)]) == 0
 
     def stop(self, *processes):
         """Ask them to end, as a service manager does; they must."""

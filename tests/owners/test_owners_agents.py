@@ -3,6 +3,8 @@
 import shutil
 import signal
 
+import pytest
+
 from haulier.files import Files
 from haulier.service.state import Keys
 
@@ -12,7 +14,7 @@ def names(count):
 
 
 def test_invariant_4_two_agents_that_start_at_the_same_instant_take_each_file_once(agents):
-    wanted = names(40)
+    wanted = names(24)
     for name in wanted:
         agents.record(name, name.encode())
     both = agents.begin(agents.ready("run"), agents.ready("run"))
@@ -106,6 +108,7 @@ def test_what_one_agent_uploads_another_program_pauses_resumes_and_cancels(agent
     assert agents.stored() == ["first.mp4", "second.mp4"]
 
 
+@pytest.mark.full
 def test_what_failed_for_one_agent_another_program_has_tried_again(agents):
     (agents.place / "refuse").touch()
     agents.record("refused.mp4")
@@ -168,6 +171,7 @@ def test_invariant_4_a_copied_state_folder_stores_nothing_twice(agents):
     assert {receipt.key for receipt in agents.receipts()} == {receipt.key for receipt in agents.receipts(copy)}
 
 
+@pytest.mark.full
 def test_invariant_2_a_copied_state_folder_loses_no_file_although_both_let_go_of_sources(agents):
     """What one of them let go of, the other either has a receipt for, or says that it is gone."""
     copy = copied(agents, "delete_after_upload = true")

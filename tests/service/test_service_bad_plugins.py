@@ -334,7 +334,7 @@ def test_invariant_6_destinations_that_hang_in_every_method_at_once_hold_up_no_o
         assert method == "close" or act.begun.wait(PATIENCE), method
     assert all(crowd.is_well() for _ in range(3))
     crowd.manager.cancel(tasks[0].id)  # is asked for, and does not wait
-    closing = threading.Thread(target=crowd.manager.close, daemon=True)
+    closing = threading.Thread(target=lambda: crowd.manager.close(0.2), daemon=True)
     closing.start()
     closing.join(PATIENCE)
     came_back = not closing.is_alive()
