@@ -52,15 +52,15 @@ def test_invariant_4_an_agent_that_is_suspended_keeps_its_task_and_goes_on_with_
     held = agents.held_by()
     held.send_signal(signal.SIGSTOP)
     other = agents.run()
-    for name in names(6):  # while the other does these it looks after dead owners again and again
+    for name in names(3):  # while the other does these it looks after dead owners again and again
         agents.record(name, name.encode())
         agents.until(lambda name=name: agents.states().get(name) == "completed")
     assert agents.states()["long.mp4"] == "uploading"
     agents.let_go()
     held.send_signal(signal.SIGCONT)
-    agents.until_receipts(7)
+    agents.until_receipts(4)
     agents.stop(held, other)
-    assert agents.stored() == sorted(["long.mp4", *names(6)])
+    assert agents.stored() == sorted(["long.mp4", *names(3)])
     assert agents.tasks()["long.mp4"].epoch == 1
 
 
@@ -155,7 +155,7 @@ def copied(agents, upload):
     agents.held_by()
     shutil.copytree(agents.state, copy, ignore=shutil.ignore_patterns("*.lock", "*-shm"))
     second = agents.run(config=agents.configure("copy.toml", copy, upload))
-    agents.until(lambda: list(agents.states(copy).values()).count("uploading") == 1)
+    agents.until(lambda: "queued" not in agents.states(copy).values())  # the rest belongs to the first, which lives
     agents.let_go()
     agents.until_receipts(5)
     agents.stop(first)

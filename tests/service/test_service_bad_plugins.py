@@ -148,7 +148,9 @@ RAISED = [
 
 
 @pytest.mark.parametrize("error", RAISED, ids=repr)
-@pytest.mark.parametrize("method", ["complete", "open", "send", "commit"])
+@pytest.mark.parametrize(
+    "method", ["open", "send", *(pytest.param(rare, marks=pytest.mark.full) for rare in ("complete", "commit"))]
+)
 def test_invariant_6_whatever_a_destination_raises_is_its_own_failure(crowd, method, error):
     backend = crowd.plays(crowd.bad, **{method: raising(error)})
     failed = crowd.outcome(crowd.submit(backend))

@@ -82,6 +82,7 @@ def defects():
     yield "the source is not looked at again", UploadRun, "_inspect", ignore, "wrongly reported"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # who is killed closes nothing
 @pytest.mark.parametrize(
     ("cls", "method", "instead", "kind"), [case[1:] for case in defects()], ids=[case[0] for case in defects()]
 )

@@ -13,6 +13,7 @@ import os
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+from haulier.files.names import private_name
 from haulier.journal.api import TaskFilter
 from haulier.models import Disposal, TaskState
 from haulier.service.rebuilt import awaits_confirmation
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from haulier.models import Receipt
     from haulier.transfer.ledger import Ledger
 
-__all__ = ["Disposer"]
+__all__ = ["Disposer", "sidecars_aside"]
 
 log = logging.getLogger("haulier.manager")
 
@@ -212,7 +213,7 @@ class Disposer:
 
     def _private_sidecar(self, path: str) -> str:
         """The same each time: what a crash left aside is found again."""
-        return self.files.private_name(path, SIDECAR_NONCE)
+        return private_name(path, SIDECAR_NONCE)
 
     def _give_sidecar_back(self, path: str) -> None:
         private = self._private_sidecar(path)
@@ -222,6 +223,11 @@ class Disposer:
             log.exception("%s is another file by now; the earlier one is kept as %s", path, private)
         else:
             self.files.fsync_folder(_folder(path))
+
+
+def sidecars_aside(tx: Transaction) -> frozenset[str]:
+    """Private names under which sidecars may lie that are on their way out."""
+    return frozenset(private_name(path, SIDECAR_NONCE) for path in _sidecars(tx))
 
 
 def _pending(tx: Transaction, after: int) -> list[tuple[TaskRow, Receipt | None]]:

@@ -12,6 +12,7 @@ from haulier.files.names import is_private_name, original_name
 from haulier.journal.api import TaskFilter
 from haulier.journal.sqlite import SqliteJournal
 from haulier.models import Disposal, TaskState
+from haulier.service.disposal import sidecars_aside
 from haulier.testing.power.findings import Finding, Kind
 from haulier.testing.power.story import JOURNAL, SIDECAR, Acknowledged, Told, Volume
 from haulier.transfer.ledger import chain_hash
@@ -132,6 +133,7 @@ class _Look:
         self.facts = facts
         self.truth = truth
         self.unsound = list(journal.check())
+        self.sidecars_aside = journal.read(sidecars_aside)
         self.tasks, self.receipts, self.parts = journal.read(
             lambda tx: (
                 (tasks := {row.id: row for row in tx.tasks(TaskFilter())}),
@@ -216,7 +218,7 @@ class _Look:
 
     def _taken_aside(self) -> Iterator[Finding]:
         """A private name that the journal does not know would be nobody's for ever."""
-        known = {row.disposal_path for row in self.tasks.values()}
+        known = {row.disposal_path for row in self.tasks.values()} | self.sidecars_aside
         for path in self.volume.sources.iterdir():
             if is_private_name(path.name) and str(path) not in known and path.name != SIDECAR:
                 yield Finding(Kind.LOST, f"{path.name} is taken aside, and the journal does not know")
