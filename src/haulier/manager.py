@@ -198,8 +198,9 @@ class UploadManager:
         longest = self._ports.pace.idle
         with suppress(JournalError):
             due = service.journal.read(lambda tx: tx.next_time([backend]))
-            if due is not None:
-                return min(longest, max(0.02, due - self._ports.clock.now()))
+            left = longest if due is None else due - self._ports.clock.now()
+            if left > 0:  # what is past and was not claimed waits for something else
+                return min(longest, max(0.02, left))
         return longest
 
     def _repeat(self, step: Callable[[], None]) -> None:

@@ -286,3 +286,67 @@ def test_two_processes_that_start_at_once_have_one_key_of_the_key_store(tmp_path
     for thread in threads:
         thread.join()
     assert {key.secret for key in keys} == {Keys.load(tmp_path, files, store).secret}
+
+
+@pytest.fixture
+def rig():
+    return UploadRig(MemoryJournal(), MemoryBackend("main", MemoryOptions()), settings=RigSettings(max_retries=0))
+
+
+def recording(folder):
+    path = folder / "session.mp4"
+    path.write_bytes(b"video" * 1000)
+    return path
+
+
+def test_a_cancel_that_was_asked_while_the_last_try_failed_is_kept(rig, tmp_path):
+    task = rig.submit(recording(tmp_path))
+    store = rig.destinations.get("main").store
+
+    def when(_):
+        return bool(rig.operations.apply("cancel", [task]))
+
+    store.faults.add("send", when=when, before=ServerError("500"))
+    rig.work()
+    assert rig.row(task).state is TaskState.CANCELLED
+
+
+def test_a_resume_before_its_pause_was_heeded_undoes_it(rig, tmp_path):
+    task = rig.submit(recording(tmp_path))
+    store = rig.destinations.get("main").store
+
+    wishes = ["pause", "resume"]
+
+    def when(_):
+        if wishes:
+            rig.operations.apply(wishes.pop(0), [task])
+            rig.workers.interrupt(task, "pause")
+            rig.operations.apply(wishes.pop(0), [task])
+        return False
+
+    store.faults.add("send", when=when)
+    rig.work()
+    assert rig.row(task).state is TaskState.COMPLETED
+
+
+def test_invariant_10_a_cancelled_task_keeps_nothing_that_grants_rights(rig, tmp_path):
+    task = rig.submit(recording(tmp_path))
+    store = rig.destinations.get("main").store
+    store.faults.add("send", part=3, before=NetworkError("reset"))
+    rig.work()
+    rig.operations.apply("cancel", [task])
+    assert rig.row(task).state is TaskState.CANCELLED
+    assert rig.row(task).token is None
+
+
+def test_invariant_4_a_task_cancelled_while_its_commit_may_be_there_asks_first_when_it_is_retried(rig, tmp_path):
+    task = rig.submit(recording(tmp_path))
+    store = rig.destinations.get("main").store
+    store.faults.add("commit", after=RuntimeError("odd"))
+    rig.work()
+    rig.operations.apply("cancel", [task])
+    sent = store.bytes_received["send"]
+    rig.operations.apply("retry", [task])
+    rig.work_on(60)
+    assert rig.row(task).state is TaskState.COMPLETED
+    assert store.bytes_received["send"] == sent

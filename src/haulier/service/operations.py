@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Operations"]
 
 _CAUSES = {"retry": Cause.RETRY, "cancel": Cause.CANCEL, "pause": Cause.PAUSE, "resume": Cause.RESUME}
+_NO_TOKEN: Mapping[str, Any] = {"token": None, "abilities": None, "part_size": 0, "acknowledged": 0}
 _FRESH_BY_CAUSE: Mapping[Cause, Mapping[str, Any]] = {
     Cause.RETRY: {"attempts": 0, "suspicion": 0, "restarts": 0, "not_before": None, "slow_lane": False},
     Cause.RESUME: {"not_before": None},  # what it waited for is past; the clock may have been set back since
@@ -89,6 +90,8 @@ class Operations:
             states -= {TaskState.CANCELLED}  # given up on purpose: only by name
         if cause is Cause.CANCEL:
             states -= {TaskState.FAILED}
+        if cause is Cause.RESUME:
+            states |= {TaskState.UPLOADING}  # whose pause was not heeded yet
         rows = tx.tasks(TaskFilter(states))
         return [row for row in rows if cause is not Cause.RETRY or not _is_outcome_unknown(row)]
 
@@ -102,12 +105,18 @@ class Operations:
         if row.state is TaskState.UPLOADING and cause in {Cause.CANCEL, Cause.PAUSE}:
             tx.update_task(row.id, request="cancel" if cause is Cause.CANCEL else "pause")
             return True
+        if row.state is TaskState.UPLOADING and cause is Cause.RESUME and row.request == "pause":
+            tx.update_task(row.id, request="resume")  # the pause was not heeded yet
+            return True
         after = TRANSITIONS.get((row.state, cause))
         if after is None:
             return False
         fresh = _FRESH_BY_CAUSE.get(cause, {})
         if cause is Cause.RETRY and _is_outcome_unknown(row):
             fresh = {**fresh, **NO_SESSION}  # somebody looked and says so: this once a new session may be opened
+            tx.clear_parts(row.id)
+        if cause is Cause.CANCEL:
+            fresh = _NO_TOKEN  # what it grants must not outlive the task; that a commit may be there stays known
             tx.clear_parts(row.id)
         changed = tx.update_task(row.id, state=after, updated_at=self.ledger.clock.now(), request="", **fresh)
         if after is TaskState.CANCELLED:

@@ -169,7 +169,12 @@ class Upkeep:
                 with self._probing_lock:
                     del self._probing[name]
 
-        self.threads.spawn(f"haulier-probe-{name}", run)
+        try:
+            self.threads.spawn(f"haulier-probe-{name}", run)
+        except RuntimeError as error:  # no thread can be had now
+            with self._probing_lock:
+                del self._probing[name]
+            log.warning("backend %s cannot be probed now: %s", name, error)
 
     def greet(self) -> None:
         """At start: go on after a rebuild; other credentials than at the time of a suspension end it."""
@@ -189,12 +194,14 @@ class Upkeep:
         """Ask one backend and journal its answer."""
         try:
             self.destinations.get(name).probe(context)
-        except CancelledError:
-            return  # the manager stops
+        except CancelledError as error:
+            if not context.cancelled():  # else the manager stops
+                self.ledger.probe_failed(name, error, self._fingerprint(name))
         except TransferError as error:
             self.ledger.probe_failed(name, error, self._fingerprint(name))
         except HaulierError as error:
             log.warning("backend %s cannot be used: %s", name, error)
+            self.ledger.probe_failed(name, error)
         except Ended:
             raise
         except BaseException as error:  # noqa: BLE001  a plugin may raise anything; it must not end the upkeep

@@ -272,7 +272,7 @@ class Workers:
         """Stop what somebody, perhaps in another process, asked to be stopped."""
         for task_id in self.flying():
             request = self.ledger.request_of(task_id)
-            if request:
+            if request in {"cancel", "pause"}:
                 self.interrupt(task_id, request)
 
     def release_stranded(self) -> None:

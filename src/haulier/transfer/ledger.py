@@ -294,8 +294,7 @@ class Ledger:
             cause, changes = ruling.cause, dict(ruling.changes)
             if renewed is not None and isinstance(error, SourceChangedError):
                 cause = self._renew(tx, row, renewed, cause, changes)
-            if row.request and cause in _PASSING:  # somebody asked meanwhile, and this try ended before it heard
-                cause = Cause.CANCEL if row.request == "cancel" else Cause.PAUSE
+            cause = _as_asked(row.request, cause)
             if not keep_session:
                 tx.clear_parts(row.id)
             changed = tx.update_task(row.id, state=move(row.state, cause), updated_at=now, **changes)
@@ -430,6 +429,13 @@ class Ledger:
         """Why a backend waits, and the fingerprint of the options it was suspended with."""
         row = self.journal.read(lambda tx: tx.backend(name))
         return row.suspended, row.fingerprint
+
+
+def _as_asked(request: str, cause: Cause) -> Cause:
+    """What becomes of a failed try when somebody asked for something meanwhile and it ended before it heard."""
+    if request == "cancel" and cause in {*_PASSING, Cause.SPENT}:
+        return Cause.CANCEL
+    return Cause.PAUSE if request == "pause" and cause in _PASSING else cause
 
 
 def _completed(row: TaskRow, receipt: Receipt) -> events.UploadCompleted:

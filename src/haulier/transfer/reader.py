@@ -133,7 +133,12 @@ class OrderedReader:
             self._started = True
             apart = len(self._parts) > 1
             if apart:
-                self._threads.spawn("haulier-reader", self._read_all)
+                try:
+                    self._threads.spawn("haulier-reader", self._read_all)
+                except RuntimeError as error:  # no thread can be had: whoever waits for another part must be told
+                    self._error = HaulierError(f"no thread could be started ({error})", where=self._where)
+                    self._changed.notify_all()
+                    raise self._error from error
             self._running = True  # not before: a thread that could not be started never ends
         if not apart:
             self._read_all()
