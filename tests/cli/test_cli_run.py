@@ -125,3 +125,30 @@ def test_one_run_lets_go_of_what_an_earlier_one_left(real):
         assert source.exists()
     real.run("run", "--once")
     assert not source.exists()
+
+
+NOISY = """
+import haulier
+
+print("at import")
+
+
+@haulier.hookimpl
+def register_backends():
+    print("in a hook")
+    return []
+
+
+@haulier.hookimpl
+def upload_queued(event):
+    print("in an event")
+"""
+
+
+def test_json_stays_one_document_whatever_a_plugin_prints(real):
+    noisy = real.folder / "noisy.py"
+    noisy.write_text(NOISY, "utf-8")
+    real.configure(rest=f"\n[plugins]\nfiles = [{json.dumps(str(noisy))}]\n")
+    real.file("session.mp4")
+    (task,) = real.json("send", "session.mp4")["tasks"]
+    assert task["status"] == "completed"

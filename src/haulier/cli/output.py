@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from haulier.cli.settings import Settings
 
-__all__ = ["Output", "discard_stdout", "error_document", "prepare_streams"]
+__all__ = ["Output", "discard", "error_document", "prepare_streams"]
 
 
 def prepare_streams() -> None:
@@ -37,10 +37,10 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def discard_stdout() -> None:
-    """After the reader of stdout went away: let nothing more be written there, also not at exit."""
+def discard(stream: TextIO) -> None:
+    """After the reader of a stream went away: let nothing more be written there, also not at exit."""
     with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def error_document(error: HaulierError) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Output:
 
     def document(self, document: Mapping[str, Any]) -> None:
         """Write a JSON document. Anything but ASCII is escaped: it arrives whatever the console's encoding is."""
-        _write_line(sys.stdout, json.dumps(document, indent=2, default=str))
+        _write_line(self.settings.documents or sys.stdout, json.dumps(document, indent=2, default=str))
 
     # -- stderr ------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import click
 from haulier import __version__
 from haulier.cli.catalog import BUILT_IN, SECTIONS, built_in_command
 from haulier.cli.exit_codes import ExitCode, exit_code_of
-from haulier.cli.output import Output, discard_stdout, prepare_streams
+from haulier.cli.output import Output, discard, prepare_streams
 from haulier.cli.plugin_access import configured_plugins, installed_plugins
 from haulier.cli.settings import CommonGroup, Settings
 from haulier.errors import HaulierError
@@ -39,9 +39,18 @@ def run_program(arguments: Sequence[str] | None) -> int:
     """Run a command; the exit code. Errors are told on stderr, as JSON when the command line holds ``--json``."""
     prepare_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    settings = Settings()
+    stdout = sys.stdout
+    if "--json" in given:  # stdout is for one document: what plugins print goes where talk goes
+        sys.stdout = sys.stderr
     try:
-        result = program.main(given, prog_name="haulier", obj=settings, standalone_mode=False)
+        return _run(given, Settings(documents=stdout))
+    finally:
+        sys.stdout = stdout
+
+
+def _run(given: Sequence[str], settings: Settings) -> int:
+    try:
+        result = program.main(list(given), prog_name="haulier", obj=settings, standalone_mode=False)
         sys.stdout.flush()
     except (click.exceptions.Abort, KeyboardInterrupt):
         Output(settings).remark("interrupted")
@@ -54,7 +63,7 @@ def run_program(arguments: Sequence[str] | None) -> int:
         Output(settings).error(error)
         return exit_code_of(error)
     except BrokenPipeError:
-        discard_stdout()
+        discard(settings.documents or sys.stdout)
         return ExitCode.FAILED
     except Exception as error:  # noqa: BLE001  a defect still needs an exit code and a sentence
         return _defect(Output(settings), error)

@@ -12,6 +12,7 @@ from haulier.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TextIO
 
 __all__ = ["CommonCommand", "CommonGroup", "Settings", "common_options"]
 
@@ -27,6 +28,7 @@ class Settings:
         json: Whether one JSON document is to be written instead of text.
         quiet: Whether to say nothing but errors.
         verbose: How much more to say.
+        documents: Where JSON documents are written; None for stdout.
     """
 
     config: str | None = None
@@ -35,6 +37,7 @@ class Settings:
     json: bool = False
     quiet: bool = False
     verbose: int = 0
+    documents: TextIO | None = None
 
 
 def _store(context: click.Context, parameter: click.Parameter, value: Any) -> None:
