@@ -114,8 +114,10 @@ def test_what_is_no_file_is_refused_and_a_pipe_never_blocks(files, tmp_path):
 
 def test_a_file_and_its_folder_can_be_told_apart_when_they_are_gone(files, tmp_path):
     (tmp_path / "share").mkdir()
-    assert files.folder_lists(tmp_path / "share" / "gone.mp4")
-    assert not files.folder_lists(tmp_path / "away" / "gone.mp4")
+    (tmp_path / "share" / "here.mp4").write_bytes(b"x")
+    assert files.is_gone(tmp_path / "share" / "gone.mp4")
+    assert not files.is_gone(tmp_path / "share" / "here.mp4")
+    assert not files.is_gone(tmp_path / "away" / "gone.mp4")
 
 
 def test_reading_a_small_file_stops_at_the_limit(files, source):

@@ -149,6 +149,13 @@ def test_other_failures_are_not_waited_for(libraries, source, tmp_path, monkeypa
         Files(libraries.system(), sleep=pytest.fail).replace(source, tmp_path / "new.mp4")
 
 
+def test_a_name_is_looked_for_as_the_system_does_and_only_in_a_folder_that_lists(libraries, source):
+    files = Files(libraries.system())
+    assert not files.is_gone(source.with_name(source.name.upper()))
+    assert files.is_gone(source.with_name("another.mp4"))
+    assert not files.is_gone(source.parent / "away" / source.name)
+
+
 def test_folders_are_not_synced_since_windows_cannot(libraries, tmp_path):
     Files(libraries.system()).fsync_folder(tmp_path / "never looked at")
 

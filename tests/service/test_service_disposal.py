@@ -222,3 +222,45 @@ def test_invariant_2_a_volume_that_is_away_says_nothing_about_its_files(journal,
     away.rename(folder)
     rig.disposer.step()
     assert rig.row(task).disposal is Disposal.REMOVED
+
+
+class FlickeringVolume:
+    """Takes the folder away before one call through a port and brings it back some calls later."""
+
+    def __init__(self, folder, start, calls):
+        self.folder, self.away = folder, folder.with_name("away")
+        self.seen, self.start, self.end = -1, start, start + calls
+
+    def __call__(self, _):
+        self.seen += 1
+        if self.seen == self.start:
+            self.folder.rename(self.away)
+        elif self.seen == self.end:
+            self.away.rename(self.folder)
+
+    def settle(self):
+        if self.away.exists():
+            self.away.rename(self.folder)
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3, 100])
+def test_invariant_2_a_volume_that_goes_away_at_any_step_leaves_nothing_aside(tmp_path, folder, calls):
+    for start in itertools.count():
+        journal = SqliteJournal(tmp_path / f"journal-{start}.db")
+        rig = rig_on(journal, sidecar_grace=0.0)
+        task = rig.submit(record(folder), sidecar_of(folder))
+        rig.work()
+        volume = FlickeringVolume(folder, start, calls)
+        rig.disposer.files = StepProxy(Files(), "files", volume)
+        rig.disposer.step()
+        volume.settle()
+        if rig.row(task).disposal is Disposal.REMOVED:
+            assert "session.mp4" not in names(folder), start
+        rig.disposer.files = Files()
+        rig.disposer.step()
+        assert names(folder) == [], start
+        assert rig.row(task).disposal is Disposal.REMOVED
+        journal.close()
+        if volume.seen < start:
+            break
+    assert start > 8

@@ -209,14 +209,17 @@ class Files:
         entries = (self._entry(folder, name) for name in sorted(os.listdir(self._system.system_path(folder))))
         return [entry for entry in entries if entry is not None]
 
-    def folder_lists(self, path: StrPath) -> bool:
-        """Whether the folder that a path lies in can be listed just now: only then is a missing file really gone."""
+    def is_gone(self, path: StrPath) -> bool:
+        """Whether the folder that a path lies in is reachable and has no such name.
+
+        False when the folder is away, or when that cannot be told. Both are asked of one handle on the folder: a
+        volume that comes back between two questions would make a file that is there look gone.
+        """
+        folder, name = os.path.split(self._path(path))
         try:
-            with os.scandir(os.path.dirname(self._path(path))) as entries:
-                next(entries, None)
+            return not self._system.folder_has(folder or os.curdir, name)
         except OSError:
             return False
-        return True
 
     def exists(self, path: StrPath) -> bool:
         """Whether something, even a broken link, has this name now.

@@ -132,6 +132,17 @@ class PosixSystem:
         finally:
             os.close(fd)
 
+    def folder_has(self, folder: str, name: str) -> bool:
+        """fstatat(2), which never leaves the folder that was opened."""
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            os.stat(name, dir_fd=fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        finally:
+            os.close(fd)
+        return True
+
     def volume_type(self, path: str) -> str:
         """From the table of mounts; unknown where there is none (macOS)."""
         return type_of_mount(self._mounts(), path)

@@ -43,6 +43,9 @@ class System(Protocol):
     def fsync_folder(self, path: str) -> None:
         """Bring the folder's names to the disk, where that can be asked for."""
 
+    def folder_has(self, folder: str, name: str) -> bool:
+        """Whether the folder has this name, asked of one handle on the folder; raises when it cannot be reached."""
+
     def volume_type(self, path: str) -> str:
         """The file-system type of the volume below a canonical path (``"remote"`` on Windows), or ``""``."""
 

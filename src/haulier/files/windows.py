@@ -154,6 +154,11 @@ class WindowsSystem:
     def fsync_folder(self, path: str) -> None:
         """Nothing: folders cannot be flushed, and NTFS keeps names in its own journal."""
 
+    def folder_has(self, folder: str, name: str) -> bool:
+        """One listing of the folder: Python offers no look at a name through a folder's handle here."""
+        with os.scandir(folder) as entries:
+            return any(entry.name.casefold() == name.casefold() for entry in entries)
+
     def volume_type(self, path: str) -> str:
         """``"remote"`` for UNC paths and mapped drives, else unknown."""
         drive = ntpath.splitdrive(plain_path(path))[0]

@@ -108,8 +108,8 @@ class Disposer:
         try:
             self._take_aside(path, private)
             if not self._exists(private):
-                if not self.files.folder_lists(path):
-                    return False  # its volume is away: nothing is known
+                if not (self.files.is_gone(private) and self.files.is_gone(path)):
+                    return False  # its volume is away, or was so a moment ago: nothing is known
                 self.files.fsync_folder(_folder(path))
                 self._settle(row, Disposal.REMOVED)  # somebody else removed it, or we did before a crash
                 return True
@@ -198,11 +198,13 @@ class Disposer:
         copies = {row.artifacts[1].content for row in users if row.state is TaskState.COMPLETED}
         limit = max((len(copy) for copy in copies if copy is not None), default=0)
         private = self._private_sidecar(path)
-        if all(row.disposal is Disposal.REMOVED for row in users):
+        may_go = all(row.disposal is Disposal.REMOVED for row in users)
+        if may_go:
             self._take_aside(path, private)
         if not self._exists(private):
-            if self.files.folder_lists(path):
-                self.files.fsync_folder(_folder(path))  # who removed it may have died before
+            if not self.files.is_gone(private) or (may_go and not self.files.is_gone(path)):
+                return  # its volume is away, or was so a moment ago: nothing is known
+            self.files.fsync_folder(_folder(path))  # who removed it may have died before
         elif self.files.read_bytes(private, limit + 1) in copies:
             self.files.remove(private)
             self.files.fsync_folder(_folder(path))

@@ -74,7 +74,7 @@ def open_artifact(files: Files, artifact: ArtifactRecord) -> Readable:
 def unavailable(files: Files, path: str, error: OSError) -> SourceUnavailableError:
     """Tell a file that is gone or forbidden from one whose folder is away or that another program holds."""
     if isinstance(error, FileNotFoundError):
-        if files.folder_lists(path):
+        if files.is_gone(path):
             return SourceUnavailableError("the file is gone", where=path)
         return SourceUnavailableError("the folder of the file is not reachable", where=path, passing=True)
     if getattr(error, "winerror", None) in {32, 33}:

@@ -91,10 +91,10 @@ class SimFiles(Files):
         self._step("scan_folder")
         return super().scan_folder(path)
 
-    def folder_lists(self, path: str | os.PathLike[str]) -> bool:
-        """Whether a folder lists."""
-        self._step("folder_lists")
-        return super().folder_lists(path)
+    def is_gone(self, path: str | os.PathLike[str]) -> bool:
+        """Whether a name is gone from a folder that is there."""
+        self._step("is_gone")
+        return super().is_gone(path)
 
     def exists(self, path: str | os.PathLike[str]) -> bool:
         """Whether a name is there."""
