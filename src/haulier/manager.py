@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -266,7 +267,8 @@ class UploadManager:
             settled: Take files at once instead of waiting until they stood still.
 
         Returns:
-            The tasks of everything that was taken (also those known before), and what was found.
+            The tasks of everything that was taken (also those known before), and what was found; its ``queued`` has
+            the ids of the tasks that are new.
 
         Raises:
             InputError: The folder cannot be listed.
@@ -280,7 +282,8 @@ class UploadManager:
             raise InputError(f"the folder cannot be listed ({result.unreachable})", where=os.fspath(folder))
         taken = service.take_candidates(result, name)
         self._waker.wake()
-        return [one.row.snapshot() for one in taken], result
+        queued = frozenset(one.row.id for one in taken if one.created)
+        return [one.row.snapshot() for one in taken], replace(result, queued=queued)
 
     def scan_watched(self) -> list[ScanResult]:
         """Look at every watched folder once and queue what is whole, within the configured age."""

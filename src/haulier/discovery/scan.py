@@ -56,6 +56,7 @@ class ScanResult:
         belonging: The sidecar's name of every video that has one, whatever became of the video: as long as one of them
             is to be uploaded, the sidecar is needed.
         unreachable: Why the folder cannot be listed, or None. Then nothing is known about its files: none is gone.
+        queued: Ids of the tasks that were made for the candidates; filled by the manager.
     """
 
     folder: str
@@ -65,6 +66,7 @@ class ScanResult:
     waiting: Mapping[str, str] = field(default_factory=dict)
     belonging: Mapping[str, str] = field(default_factory=dict)
     unreachable: str | None = None
+    queued: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
