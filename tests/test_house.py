@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
+import re
 import subprocess
 import sys
 import tomllib
@@ -63,6 +65,33 @@ def test_imports_point_down(path):
 def test_the_core_names_no_plugin():
     named = [path for path in SOURCE.rglob("*.py") if "haulier_wats" in path.read_text("utf-8")]
     assert named == []
+
+
+def public_modules():
+    """Those that the Python page lists."""
+    page = (ROOT / "docs" / "reference" / "python.md").read_text("utf-8")
+    section = page.partition("## Public modules")[2].partition("\n## ")[0]
+    return set(re.findall(r"`(haulier[a-z_.]*)`", section))
+
+
+def modules_named_in(path):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("plugins/*/src")), ids=lambda path: path.parent.name)
+def test_plugins_use_public_modules_alone(path):
+    named = {module for file in path.rglob("*.py") for module in modules_named_in(file)}
+    ours = {module for module in named if module.split(".")[0] == "haulier"}
+    assert ours, "the plugin uses the core"
+    assert {module for module in ours - public_modules() if not module.startswith("haulier.testing.")} == set()
+
+
+def test_the_public_modules_are_there():
+    assert {name for name in public_modules() if importlib.util.find_spec(name) is None} == set()
 
 
 def test_every_public_name_is_there():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import signal
 import socket
 import subprocess
 import sys
@@ -117,13 +119,13 @@ class Wire:
 class ServerProcess:
     """``serve`` in a process of its own, as operators run it."""
 
-    def __init__(self, data_dir, token_file, port=0):
+    def __init__(self, data_dir, token_file, port=0, **options):
         program = (
-            "import sys; from pathlib import Path; from haulier_wats.server import serve; "
-            "serve('127.0.0.1', int(sys.argv[3]), Path(sys.argv[1]), Path(sys.argv[2]))"
+            "import json, sys; from pathlib import Path; from haulier_wats.server import serve; "
+            "serve('127.0.0.1', int(sys.argv[3]), Path(sys.argv[1]), Path(sys.argv[2]), **json.loads(sys.argv[4]))"
         )
         self.process = subprocess.Popen(
-            [sys.executable, "-c", program, str(data_dir), str(token_file), str(port)],
+            [sys.executable, "-c", program, str(data_dir), str(token_file), str(port), json.dumps(options)],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -141,6 +143,11 @@ class ServerProcess:
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
+
+    def stop(self, number=signal.SIGTERM):
+        """Ask it to stop; its exit code, once it has."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout=30)
 
 
 def wait_until(condition, seconds=30):
@@ -177,11 +184,15 @@ def start(settings, stop_later):
     running = []
 
     def start(**changes):
-        for server in running:
-            server.stop()
+        start.stop()
         running.append(ServerThread(replace(settings, **changes)))
         return Wire(running[-1].url)
 
+    def stop():
+        for server in running:
+            server.stop()
+
+    start.stop = stop
     yield start
     for server in running:
         stop_later(server)
@@ -207,19 +218,23 @@ def start_process(tmp_path):
     token_file.write_text(TOKEN + "\n")
     running = []
 
-    def start(port=0):
-        running.append(ServerProcess(tmp_path / "data", token_file, port))
+    def start(port=0, **options):
+        running.append(ServerProcess(tmp_path / "data", token_file, port, **options))
         return running[-1]
 
     yield start
     for server in running:
-        if server.process.poll() is None:
-            server.kill()
+        server.kill()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_wire():
     return Wire
+
+
+@pytest.fixture(scope="session")
+def new_clock():
+    return Clock
 
 
 @pytest.fixture

@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-from http import HTTPStatus
-from importlib.resources import files
+import asyncio
+import logging
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+import apsw
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
-from haulier_wats.server.problems import Problem, json_answer, problem_handlers
+from haulier_wats.server.gate import Gate
+from haulier_wats.server.problems import problem_handlers
 from haulier_wats.server.recording_routes import RecordingRoutes
 from haulier_wats.server.resource_routes import ResourceRoutes
+from haulier_wats.server.routing import Operation, one_endpoint
+from haulier_wats.server.service_routes import ServiceRoutes
 from haulier_wats.server.storage import Storage
-from haulier_wats.server.upload_routes import PROTOCOL, UploadRoutes
+from haulier_wats.server.tokens import Scope
+from haulier_wats.server.upload_routes import UploadRoutes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from collections.abc import AsyncIterator, Callable
 
     from haulier_wats.server.settings import ServerSettings
-    from haulier_wats.server.tokens import Tokens
-
-    Handler = Callable[[Request], Awaitable[Response]]
 
 __all__ = ["create_app"]
 
-PUBLIC = ("/health", "/openapi.json")
-"""What may be asked without a token."""
+_UPLOAD = frozenset({Scope.UPLOAD})
+_READ = frozenset({Scope.READ})
+_DELETE = frozenset({Scope.DELETE})
+
+_log = logging.getLogger(__name__)
 
 
 def create_app(
@@ -50,15 +51,9 @@ def create_app(
         ServerSetupError: The folder cannot be used.
     """
     storage = Storage(settings, wrap)
-
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        try:
-            yield
-        finally:
-            await run_in_threadpool(storage.close)
-
-    endpoints = [(path, list(handlers), _by_method(handlers)) for path, handlers in _handlers(storage).items()]
+    table = {**_service(storage), **_uploads(storage), **_recordings(storage)}
+    open_to_all = [path for path, operations in table.items() if not any(each.scopes for each in operations.values())]
+    endpoints = [(path, list(operations), one_endpoint(path, operations)) for path, operations in table.items()]
     app = Starlette(
         routes=[
             Route(base + path, endpoint, methods=methods)
@@ -67,91 +62,82 @@ def create_app(
         ],
         middleware=[
             Middleware(
-                _RequireToken,
+                Gate,
                 tokens=settings.tokens,
-                public=frozenset(base + path for base in settings.base_paths for path in PUBLIC),
+                public=frozenset(base + path for base in settings.base_paths for path in open_to_all),
+                metrics=storage.metrics,
+                audit=storage.audit,
             )
         ],
         exception_handlers=problem_handlers(),
-        lifespan=lifespan,
+        lifespan=lambda _app: _lifespan(storage),
     )
     app.router.redirect_slashes = False
     app.state.storage = storage
     return app
 
 
-def _handlers(storage: Storage) -> dict[str, dict[str, Handler]]:
-    """What answers each method of each path."""
-    uploads, resources, recordings = UploadRoutes(storage), ResourceRoutes(storage), RecordingRoutes(storage)
-    service = _ServiceRoutes(storage.settings)
+@asynccontextmanager
+async def _lifespan(storage: Storage) -> AsyncIterator[None]:
+    sweeper = asyncio.create_task(_sweep_for_ever(storage))
+    try:
+        await run_in_threadpool(storage.audit.write, "startServer")
+        yield
+    finally:
+        sweeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await sweeper
+        await run_in_threadpool(storage.audit.write, "stopServer")
+        await run_in_threadpool(storage.close)
+
+
+async def _sweep_for_ever(storage: Storage) -> None:
+    """End sessions whose time is up, whether or not anybody calls: their bytes take room."""
+    while True:
+        await asyncio.sleep(storage.settings.sweep_interval)
+        try:
+            await run_in_threadpool(storage.sweep)
+        except (OSError, apsw.Error):
+            _log.exception("sessions whose time is up could not be ended; it is tried again")
+
+
+def _service(storage: Storage) -> dict[str, dict[str, Operation]]:
+    routes = ServiceRoutes(storage)
     return {
-        "/health": {"GET": service.health},
-        "/openapi.json": {"GET": service.openapi},
-        "/uploads/create-session": {"POST": uploads.create},
-        "/uploads/{session_id}": {"DELETE": uploads.cancel},
-        "/uploads/{session_id}/status": {"GET": uploads.status},
-        "/uploads/{session_id}/file": {"POST": uploads.file},
-        "/uploads/{session_id}/files/{kind}": {"POST": uploads.named_file},
-        "/uploads/{session_id}/resources/{kind}": {
-            "HEAD": resources.head,
-            "PATCH": resources.patch,
-            "DELETE": resources.delete,
-        },
-        "/uploads/{session_id}/finalize": {"POST": uploads.finalize},
-        "/recordings": {"GET": recordings.page},
-        "/recordings/{file_id}": {"GET": recordings.one, "DELETE": recordings.delete},
-        "/recordings/{file_id}/content": {"GET": recordings.content},
+        "/health": {"GET": Operation("health", routes.health, audited=False)},
+        "/openapi.json": {"GET": Operation("openapi", routes.openapi, audited=False)},
+        "/metrics": {"GET": Operation("metrics", routes.metrics, _READ, audited=False)},
     }
 
 
-def _by_method(handlers: dict[str, Handler]) -> Handler:
-    """One endpoint per path, so that the answer to any other method names all that are allowed."""
-
-    async def endpoint(request: Request) -> Response:
-        return await handlers["GET" if request.method not in handlers else request.method](request)
-
-    return endpoint
-
-
-class _ServiceRoutes:
-    """What the server says of itself."""
-
-    def __init__(self, settings: ServerSettings) -> None:
-        self._settings = settings
-
-    async def health(self, _request: Request) -> Response:
-        """``GET /health``."""
-        capabilities = {
-            "resumable": [PROTOCOL],
-            "digests": ["sha-256"],
-            "max_file_size": self._settings.max_file_size,
-            "max_append_size": self._settings.max_append_size,
-        }
-        return json_answer({"status": "ok", "capabilities": capabilities})
-
-    async def openapi(self, _request: Request) -> Response:
-        """``GET /openapi.json``."""
-        document = await run_in_threadpool(files("haulier_wats.server").joinpath("openapi.json").read_bytes)
-        return Response(document, media_type="application/json")
+def _uploads(storage: Storage) -> dict[str, dict[str, Operation]]:
+    uploads, resources = UploadRoutes(storage), ResourceRoutes(storage)
+    session = "/uploads/{session_id}"
+    return {
+        "/uploads/create-session": {"POST": Operation("createSession", uploads.create, _UPLOAD)},
+        session: {"DELETE": Operation("cancelSession", uploads.cancel, _UPLOAD)},
+        f"{session}/status": {"GET": Operation("sessionStatus", uploads.status, _UPLOAD, audited=False)},
+        f"{session}/file": {"POST": Operation("uploadEitherFile", uploads.file, _UPLOAD)},
+        f"{session}/files/{{kind}}": {"POST": Operation("uploadFile", uploads.named_file, _UPLOAD)},
+        f"{session}/resources/{{kind}}": {
+            "HEAD": Operation("uploadOffset", resources.head, _UPLOAD, audited=False),
+            "PATCH": Operation("append", resources.patch, _UPLOAD, audited=False),
+            "DELETE": Operation("cancelUpload", resources.delete, _UPLOAD),
+        },
+        f"{session}/finalize": {"POST": Operation("finalize", uploads.finalize, _UPLOAD)},
+    }
 
 
-class _RequireToken:
-    """Lets nobody past without a token, not even to learn which paths there are."""
-
-    def __init__(self, app: ASGIApp, tokens: Tokens, public: frozenset[str]) -> None:
-        self._app = app
-        self._tokens = tokens
-        self._public = public
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in self._public:
-            request = Request(scope)
-            if not self._tokens.accepts(request.headers.get("authorization")):
-                refusal = Problem(
-                    HTTPStatus.UNAUTHORIZED,
-                    "a known token is needed: send Authorization: Bearer TOKEN",
-                    headers={"WWW-Authenticate": 'Bearer realm="WATS storage"'},
-                )
-                await refusal.response()(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+def _recordings(storage: Storage) -> dict[str, dict[str, Operation]]:
+    routes = RecordingRoutes(storage)
+    recording = "/recordings/{file_id}"
+    return {
+        # An uploader settles a lost answer by asking for its own item or recording.
+        "/recordings": {"GET": Operation("listRecordings", routes.page, _READ | _UPLOAD)},
+        recording: {
+            "GET": Operation("getRecording", routes.one, _READ | _UPLOAD),
+            "DELETE": Operation("deleteRecording", routes.delete, _DELETE),
+        },
+        f"{recording}/content": {"GET": Operation("getContent", routes.content, _READ)},
+        f"{recording}/metadata": {"GET": Operation("getMetadata", routes.metadata, _READ)},
+    }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.concurrency import run_in_threadpool
 
 from haulier_wats.server.fields import content_digest, sf_boolean, sf_integer
-from haulier_wats.server.incoming import BodyEnded
+from haulier_wats.server.incoming import BodyEnded, RoomCheck
 from haulier_wats.server.problems import Problem
 from haulier_wats.server.rows import FileState
 from haulier_wats.server.sink import RunningDigest, Sink
@@ -81,14 +81,17 @@ async def append(
         The resource as it stands afterwards.
 
     Raises:
-        Problem: 409, it stands elsewhere; 400, the length or the digest does not fit; 413, too much at once.
-        BodyEnded: The body broke off. What came is kept, unless a digest should have covered it.
+        Problem: 409, it stands elsewhere; 400, the length or the digest does not fit; 413, too much at once; 507, the
+            disk is nearly full.
+        BodyEnded: The body broke off, or the disk became full. What came is kept, unless a digest should have covered
+            it.
     """
     if file.complete and wanted.complete and not announced and wanted.offset == file.held:
         return file  # the answer to the append that closed it was lost
     if wanted.offset != file.held or file.complete:
         raise _mismatch(file, wanted)
-    _check_room(storage, file, wanted, announced)
+    _check_length(storage, file, wanted, announced)
+    await run_in_threadpool(storage.room.require, announced)
     return await _Receiver(storage, file, wanted).receive(incoming)
 
 
@@ -120,8 +123,10 @@ class _Receiver:
 
     async def _take(self, incoming: Incoming, sink: Sink) -> None:
         checkpoint = sink.offset + CHECKPOINT
+        room = RoomCheck(self._storage.room)
         async for chunk in incoming:
-            _check_room(self._storage, self._file, self._wanted, sink.taken + len(chunk), final=False)
+            _check_length(self._storage, self._file, self._wanted, sink.taken + len(chunk), final=False)
+            await room.take(len(chunk))
             await sink.feed(chunk)
             if self._part is None and sink.offset >= checkpoint:
                 checkpoint = sink.offset + CHECKPOINT
@@ -150,7 +155,7 @@ class _Receiver:
         return self._file
 
 
-def _check_room(storage: Storage, file: SessionFile, wanted: Append, size: int, *, final: bool = True) -> None:
+def _check_length(storage: Storage, file: SessionFile, wanted: Append, size: int, *, final: bool = True) -> None:
     """Refuse what cannot fit. ``final``: the size is all that will come, if it is not 0."""
     if size > storage.settings.max_append_size:
         raise Problem(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from haulier_wats.server.folders import sync_folder
+from haulier_wats.server.migrations import SCHEMA_VERSION, migrate
 from haulier_wats.server.settings import ServerSetupError
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["Database"]
-
-SCHEMA_VERSION = 1
 
 
 class Database:
@@ -80,5 +79,7 @@ class Database:
             if version == 0:
                 connection.execute(files("haulier_wats.server").joinpath("schema.sql").read_text("utf-8"))
                 connection.pragma("user_version", SCHEMA_VERSION)
-            elif version != SCHEMA_VERSION:
+            elif version > SCHEMA_VERSION:
                 raise ServerSetupError(f"its version is {version}, this server knows {SCHEMA_VERSION}")
+            else:
+                migrate(connection, version)

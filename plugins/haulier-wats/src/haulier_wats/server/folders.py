@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Folders", "sync_file", "sync_folder"]
+__all__ = ["Folders", "disk_free", "sync_file", "sync_folder"]
 
 
 _REMEMBERED = 1000
@@ -22,7 +22,7 @@ class Folders:
     """The layout of a data folder.
 
     ``.incoming/SESSION/COPY`` holds what is being uploaded, ``recordings/YYYY/MM/DD/FILE_ID/`` what is stored, and
-    ``.server`` the database.
+    ``.server`` the database and, unless it was put elsewhere, the audit log.
 
     Args:
         root: The data folder.
@@ -32,6 +32,7 @@ class Folders:
         self.root = root
         self.incoming = root / ".incoming"
         self.database = root / ".server" / "wats.db"
+        self.audit_log = root / ".server" / "audit.jsonl"
         self._recordings = root / "recordings"
         self._lasting: set[Path] = set()  # folders whose names this process knows to be on the disk
 
@@ -110,6 +111,15 @@ def _make_from_above(folder: Path) -> None:
         _make_from_above(folder.parent)
         folder.mkdir(exist_ok=True)
         sync_folder(folder.parent)
+
+
+def disk_free(folder: Path) -> int:
+    """Bytes that this process may still write to a folder's disk.
+
+    Raises:
+        OSError: The disk does not tell.
+    """
+    return shutil.disk_usage(folder).free
 
 
 def folder_for(created_at: float, file_id: str) -> str:

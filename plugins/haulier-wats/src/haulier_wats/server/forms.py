@@ -32,6 +32,7 @@ class FileForm:
     Attributes:
         kind: Which file it is; None until it is known.
         filename: The file's name; None until the file begins.
+        overhead: Bytes so far that are not the file's: boundaries, header fields, other fields.
 
     Raises:
         Problem: 415, the body is no form; 400, its boundary is missing or too long.
@@ -42,7 +43,9 @@ class FileForm:
         if content_type != b"multipart/form-data":
             raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the file as multipart/form-data, in the field file")
         self.kind = kind
+        self._kind_is_given = kind is not None
         self.filename: str | None = None
+        self.overhead = 0
         self._field = ""
         self._header = (bytearray(), bytearray())
         self._disposition = b""
@@ -68,6 +71,7 @@ class FileForm:
         except FormParserError as error:
             raise _malformed(str(error)) from None
         content, self._content = self._content, bytearray()
+        self.overhead += len(chunk) - len(content)
         return content
 
     def close(self) -> None:
@@ -125,7 +129,9 @@ class FileForm:
             self._told_kind += data[start : min(end, start + MAX_FIELD)]
 
     def _end_part(self) -> None:
-        if self._field == "kind" and self.filename is not None and self._told() not in {None, self.kind}:
+        if self._kind_is_given or self._field != "kind" or self.filename is None:
+            return
+        if self._told() not in {None, self.kind}:
             raise _malformed("its field kind comes after the file and says otherwise; put it before")
 
     def _end(self) -> None:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from haulier_wats.server.problems import Problem
+from starlette.concurrency import run_in_threadpool
+
+from haulier_wats.server.problems import Problem, no_room, stopping
+from haulier_wats.server.room import CHECK_EVERY
 from haulier_wats.server.turns import Turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from typing import Self
 
     from starlette.requests import Request
 
-__all__ = ["BodyEnded", "Incoming", "content_length", "read_json"]
+    from haulier_wats.server.room import Room
+
+__all__ = ["BodyEnded", "Incoming", "RoomCheck", "content_length", "read_json"]
 
 MAX_JSON = 1 << 20
 """Most bytes of a JSON body."""
@@ -23,9 +30,16 @@ MAX_JSON = 1 << 20
 MAX_DEPTH = 64
 """Most levels of nesting in a JSON body."""
 
+_LENGTH = re.compile(r"[0-9]{1,19}")
+
 
 class BodyEnded(Problem):
-    """The body broke off: the client left or fell silent, or a newer request took over."""
+    """The body broke off: the client left or fell silent, a newer request took over, or there is no more room."""
+
+    @classmethod
+    def because(cls, problem: Problem) -> Self:
+        """The same answer, to a body that was not read to its end."""
+        return cls(problem.status, problem.detail, headers=problem.headers)
 
 
 class Incoming:
@@ -64,15 +78,41 @@ class Incoming:
         except TimeoutError:
             if self.turn.superseded:
                 raise BodyEnded(HTTPStatus.CONFLICT, "a newer request for this upload took over") from None
+            if self.turn.stopped:
+                raise BodyEnded.because(stopping()) from None
             raise BodyEnded(
                 HTTPStatus.REQUEST_TIMEOUT, f"no byte came for {self._silence:g} seconds; send the rest again"
             ) from None
 
 
+class RoomCheck:
+    """Looks at the disk again while a body arrives, once for each :data:`~haulier_wats.server.room.CHECK_EVERY` bytes.
+
+    Args:
+        room: The disk.
+    """
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._unchecked = 0
+
+    async def take(self, size: int) -> None:
+        """So many bytes are about to be written.
+
+        Raises:
+            BodyEnded: 507, there is no room for them.
+        """
+        self._unchecked += size
+        if self._unchecked >= CHECK_EVERY:
+            self._unchecked = 0
+            if not await run_in_threadpool(self._room.has, size):
+                raise BodyEnded.because(no_room())
+
+
 def content_length(request: Request) -> int:
     """Bytes that the client announced; 0 when it did not say."""
     value = request.headers.get("content-length", "")
-    return int(value) if value.isdecimal() else 0
+    return int(value) if _LENGTH.fullmatch(value) else 0
 
 
 async def read_json(request: Request, silence: float) -> Any:

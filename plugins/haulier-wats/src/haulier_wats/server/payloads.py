@@ -51,6 +51,11 @@ class SessionRequest:
     details: str
     fingerprint: str
 
+    @property
+    def size(self) -> int:
+        """Bytes of all files that were declared."""
+        return sum(file.size or 0 for file in self.files.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -60,8 +65,13 @@ class Claim:
     sha256: str | None = None
 
 
-def session_request(body: Any, max_file_size: int) -> SessionRequest:
+def session_request(body: Any, max_file_size: int, max_metadata_size: int | None = None) -> SessionRequest:
     """Read the body of create-session.
+
+    Args:
+        body: What came.
+        max_file_size: Most bytes of the video.
+        max_metadata_size: Most bytes of the metadata file; None for the same.
 
     Raises:
         Problem: 422, it is not what the protocol asks for; 413, a file is too large.
@@ -72,9 +82,10 @@ def session_request(body: Any, max_file_size: int) -> SessionRequest:
     files = {Kind.VIDEO: DeclaredFile(size=video_size)} if declared is None else _declared(declared)
     if video_size is not None and files[Kind.VIDEO].size != video_size:
         raise _invalid("file_size and files.video.size differ; both are the video's size in bytes")
+    most = {Kind.VIDEO: max_file_size, Kind.METADATA: max_file_size if max_metadata_size is None else max_metadata_size}
     for kind, file in files.items():
-        if (file.size or 0) > max_file_size:
-            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the {kind} file is larger than {max_file_size} bytes")
+        if (file.size or 0) > most[kind]:
+            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the {kind} file is larger than {most[kind]} bytes")
     return SessionRequest(
         session_id=_text(members, "session_id", "session_id", required=True),
         item_id=_text(members, "item_id", "item_id") or None,
@@ -154,6 +165,8 @@ def _size(members: dict[str, Any], name: str, where: str) -> int | None:
     value = members.get(name)
     if value is None:
         return None
+    if isinstance(value, float) and value.is_integer():  # JSON tells 10.0 and 10 not apart
+        value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise _invalid(f"{where} must be a whole number of bytes")
     return value

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ExceptionHandler
 
-__all__ = ["Problem", "json_answer", "problem_handlers"]
+__all__ = ["Problem", "fault", "json_answer", "no_room", "problem_handlers", "stopping"]
 
 _FULL = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _log = logging.getLogger(__name__)
@@ -69,8 +69,29 @@ def json_answer(value: Any, status: HTTPStatus = HTTPStatus.OK, headers: Mapping
     return Response(body, status, dict(headers or {}) | {"Cache-Control": "no-store"}, "application/json")
 
 
+def no_room() -> Problem:
+    """The answer when the disk is full or nearly so."""
+    return Problem(
+        HTTPStatus.INSUFFICIENT_STORAGE,
+        "the server's disk is nearly full; try again when its operator has made room",
+        headers={"Retry-After": "60"},
+    )
+
+
+def stopping() -> Problem:
+    """The answer when the server stops before it can give another."""
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "the server stops; ask again when it is back", headers={"Retry-After": "5"}
+    )
+
+
+def fault() -> Problem:
+    """The answer when the server is to blame."""
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the server failed; its log says why")
+
+
 def problem_handlers() -> dict[Any, ExceptionHandler]:
-    """Handlers that turn every exception of a route into a problem."""
+    """Handlers that turn what a route foresees into a problem."""
     from apsw import FullError
 
     return {
@@ -78,7 +99,6 @@ def problem_handlers() -> dict[Any, ExceptionHandler]:
         HTTPException: _http_problem,
         FullError: _disk_full,
         OSError: _system_problem,
-        Exception: _fault,
     }
 
 
@@ -93,15 +113,11 @@ def _http_problem(_request: Request, error: Exception) -> Response:
 
 
 def _disk_full(_request: Request, _error: Exception) -> Response:
-    return Problem(HTTPStatus.INSUFFICIENT_STORAGE, "the server's disk is full; try again later").response()
+    return no_room().response()
 
 
 def _system_problem(request: Request, error: Exception) -> Response:
     if isinstance(error, OSError) and error.errno in _FULL:
         return _disk_full(request, error)
     _log.error("%s failed", request.method, exc_info=error)
-    return _fault(request, error)
-
-
-def _fault(_request: Request, _error: Exception) -> Response:
-    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the server failed; its log says why").response()
+    return fault().response()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
 
-from haulier_wats.server.incoming import Incoming, content_length
+from haulier_wats.server.incoming import Incoming, RoomCheck, content_length
 from haulier_wats.server.problems import Problem
 from haulier_wats.server.rows import FileState, Kind, SessionFile, SessionStatus
 from haulier_wats.server.sink import RunningDigest, Sink
@@ -55,26 +55,34 @@ async def receive_file(storage: Storage, sid: str, request: Request, form: FileF
     """Take the file of a form into a new copy, which replaces the earlier one once it is whole.
 
     Raises:
-        Problem: 413, it is too large; 400, the form is malformed; what was there before stays.
+        Problem: 413, it is too large; 400, the form is malformed; 507, the disk is nearly full; what was there before
+            stays.
         BodyEnded: It broke off; what was there before stays.
     """
-    limit = storage.settings.max_file_size
-    if content_length(request) > limit + FORM_OVERHEAD:
-        raise _too_large(limit)
+    announced = content_length(request)
+    if announced > _limit(storage, form) + FORM_OVERHEAD:
+        raise _too_large(_limit(storage, form))
+    await run_in_threadpool(storage.room.require, announced)
     digest = RunningDigest()
     incoming = Incoming(request, storage.settings.silence)
+    room = RoomCheck(storage.room)
     async with AsyncExitStack() as stack:
         copy: _Copy | None = None
         async for chunk in incoming:
             content = form.feed(chunk)
+            if form.overhead > FORM_OVERHEAD:
+                raise Problem(
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a form adds at most {FORM_OVERHEAD} bytes to a file"
+                )
             if copy is None and form.kind is not None and form.filename is not None:
                 incoming.turn = await stack.enter_async_context(storage.turns.take(sid, form.kind))
                 await run_in_threadpool(open_for_files, storage, sid, form.kind)
                 copy = _Copy(storage, sid, form.kind, digest)
                 stack.push_async_callback(copy.drop)
             if copy is not None and content:
-                if copy.sink.taken + len(content) > limit:
-                    raise _too_large(limit)
+                if copy.sink.taken + len(content) > _limit(storage, form):
+                    raise _too_large(_limit(storage, form))
+                await room.take(len(content))
                 await copy.sink.feed(content)
         form.close()
         assert copy is not None  # noqa: S101 - a form without a file was refused
@@ -118,6 +126,10 @@ class _Copy:
         if self._unneeded is not None:
             self._storage.digests.keep(self._sid, self._unneeded, None)
             await run_in_threadpool(self._storage.folders.drop_copy, self._sid, self._unneeded)
+
+
+def _limit(storage: Storage, form: FileForm) -> int:
+    return storage.settings.max_size(form.kind or Kind.VIDEO)
 
 
 def _too_large(limit: int) -> Problem:

@@ -6,43 +6,23 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
-from starlette.responses import FileResponse
 
-from haulier_wats.server.fields import whole_number
+from haulier_wats.server.content import content_answer
+from haulier_wats.server.listing import Listing, cursor_of
 from haulier_wats.server.problems import Problem, json_answer
-from haulier_wats.server.recording_table import FILTERS
+from haulier_wats.server.routing import forbidden, visit_of
+from haulier_wats.server.tokens import Scope
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
-    from starlette.types import Message, Receive, Scope, Send
 
     from haulier_wats.server.rows import Recording
     from haulier_wats.server.storage import Storage
 
 __all__ = ["RecordingRoutes"]
 
-DEFAULT_LIMIT = 50
-MAX_LIMIT = 1000
-MAX_OFFSET = 10**12
-
-
-class _Content(FileResponse):
-    """A file, whole or in ranges; a range that cannot be served is a problem like any other."""
-
-    chunk_size = 1 << 20
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_unless_refused(message: Message) -> None:
-            status = message.get("status", HTTPStatus.OK)
-            if status >= HTTPStatus.BAD_REQUEST:
-                headers = Headers(raw=message["headers"])
-                told = {"Content-Range": headers["content-range"]} if "content-range" in headers else {}
-                raise Problem(HTTPStatus(status), "Range names no bytes of the video; see its size", headers=told)
-            await send(message)
-
-        await super().__call__(scope, receive, send_unless_refused)
+_READ = frozenset({Scope.READ})
 
 
 class RecordingRoutes:
@@ -56,16 +36,24 @@ class RecordingRoutes:
         self._storage = storage
 
     async def page(self, request: Request) -> Response:
-        """``GET /recordings``."""
-        query = request.query_params
-        limit = whole_number(query, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
-        offset = whole_number(query, "offset", 0, 0, MAX_OFFSET)
-        filters = {name: query[name] for name in FILTERS if name in query}
-        if "sha256" in filters:
-            filters["sha256"] = filters["sha256"].lower()
-        recordings, total = await run_in_threadpool(self._storage.recordings.page, filters, limit, offset)
-        entries = [recording.to_json() for recording in recordings]
-        return json_answer({"recordings": entries, "total": total, "limit": limit, "offset": offset})
+        """``GET /recordings``. Who may upload may ask for an item of its own, and no more."""
+        wanted = Listing.from_query(request.query_params)
+        caller = visit_of(request).caller
+        if "item_id" not in wanted.filters and not (caller and caller.scopes & _READ):
+            raise forbidden(_READ)
+        search = self._storage.recordings.search
+        found = await run_in_threadpool(
+            search, wanted.filters, wanted.limit, offset=wanted.offset or 0, after=wanted.after
+        )
+        return json_answer(
+            {
+                "recordings": [recording.to_json() for recording in found.recordings],
+                "total": found.total,
+                "limit": wanted.limit,
+                "offset": wanted.offset,
+                "next_cursor": cursor_of(found.end),
+            }
+        )
 
     async def one(self, request: Request) -> Response:
         """``GET /recordings/{file_id}``."""
@@ -74,16 +62,17 @@ class RecordingRoutes:
     async def content(self, request: Request) -> Response:
         """``GET /recordings/{file_id}/content``: the video, whole or in ranges."""
         recording = await self._recording(request)
-        path = self._storage.folders.recording(recording.folder) / recording.stored_name
-        if not await run_in_threadpool(path.is_file):
-            raise Problem(
-                HTTPStatus.INTERNAL_SERVER_ERROR, "the stored file is missing; restore it or delete the recording"
-            )
-        return _Content(
-            path,
-            filename=recording.name,
-            media_type=recording.content_type or "application/octet-stream",
-            headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-cache"},
+        media_type = recording.content_type or "application/octet-stream"
+        return await self._file(request, recording, recording.stored_name, recording.name, media_type, recording.sha256)
+
+    async def metadata(self, request: Request) -> Response:
+        """``GET /recordings/{file_id}/metadata``: the metadata file, whole or in ranges."""
+        recording = await self._recording(request)
+        name, stored_name = recording.metadata_name, recording.metadata_stored_name
+        if name is None or stored_name is None or recording.metadata_sha256 is None:
+            raise Problem(HTTPStatus.NOT_FOUND, "the recording came without a metadata file")
+        return await self._file(
+            request, recording, stored_name, name, "application/octet-stream", recording.metadata_sha256
         )
 
     async def delete(self, request: Request) -> Response:
@@ -92,6 +81,18 @@ class RecordingRoutes:
         if not await run_in_threadpool(self._storage.shelves.delete, file_id):
             raise _unknown()
         return json_answer({"deleted": True, "file_id": file_id})
+
+    async def _file(
+        self, request: Request, recording: Recording, stored_name: str, name: str, media_type: str, sha256: str
+    ) -> Response:
+        path = self._storage.folders.recording(recording.folder) / stored_name
+        try:
+            stat = await run_in_threadpool(path.stat)
+        except FileNotFoundError:
+            raise Problem(
+                HTTPStatus.INTERNAL_SERVER_ERROR, "the stored file is missing; restore it or delete the recording"
+            ) from None
+        return content_answer(request, path, stat, name=name, media_type=media_type, sha256=sha256)
 
     async def _recording(self, request: Request) -> Recording:
         recording = await run_in_threadpool(self._storage.recordings.get, request.path_params["file_id"])

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from haulier_wats.server.appending import Append, append, progress_fields
 from haulier_wats.server.incoming import Incoming, content_length
 from haulier_wats.server.problems import Problem
+from haulier_wats.server.routing import visit_of
 from haulier_wats.server.rows import FileState
 from haulier_wats.server.upload_routes import kind_in_path
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from haulier_wats.server.rows import SessionFile
+    from haulier_wats.server.rows import Kind, SessionFile
     from haulier_wats.server.storage import Storage
     from haulier_wats.server.turns import Turn
 
@@ -46,7 +47,7 @@ class ResourceRoutes:
                 headers=progress_fields(file)
                 | {
                     "Upload-Length": str(file.size or 0),
-                    "Upload-Limit": self._limits(),
+                    "Upload-Limit": self._limits(file.kind),
                     "Cache-Control": "no-store",
                 },
             )
@@ -57,6 +58,7 @@ class ResourceRoutes:
         async with self._turn(request) as (turn, file):
             incoming = Incoming(request, self._storage.settings.silence, turn)
             grown = await append(self._storage, file, wanted, incoming, content_length(request))
+        visit_of(request).audited |= grown.complete  # not each part: the file, once it is here
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=progress_fields(grown))
 
     async def delete(self, request: Request) -> Response:
@@ -81,6 +83,6 @@ class ResourceRoutes:
         async with self._storage.turns.take(sid, kind) as turn:
             yield turn, await run_in_threadpool(self._storage.resource, sid, kind)
 
-    def _limits(self) -> str:
+    def _limits(self, kind: Kind) -> str:
         settings = self._storage.settings
-        return f"max-size={settings.max_file_size}, max-append-size={settings.max_append_size}"
+        return f"max-size={settings.max_size(kind)}, max-append-size={settings.max_append_size}"

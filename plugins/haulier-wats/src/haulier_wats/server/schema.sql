@@ -60,3 +60,12 @@ CREATE INDEX recordings_by_time ON recordings (created_at, number) WHERE state =
 CREATE INDEX recordings_by_digest ON recordings (sha256);
 CREATE INDEX recordings_by_session ON recordings (recording_session);
 CREATE INDEX recordings_unsettled ON recordings (state) WHERE state <> 'stored';
+
+-- What recordings are searched by, without regard to case: users and hosts of connection_info.
+CREATE TABLE labels (
+    kind TEXT NOT NULL CHECK (kind IN ('user', 'host')),
+    value TEXT NOT NULL,
+    file_id TEXT NOT NULL REFERENCES recordings (file_id) ON DELETE CASCADE,
+    PRIMARY KEY (kind, value, file_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX labels_by_recording ON labels (file_id);

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 import threading
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from haulier_wats.server.settings import (
-    MAX_APPEND_SIZE,
-    MAX_FILE_SIZE,
-    SESSION_TTL,
-    ServerSettings,
-    ServerSetupError,
-)
+from haulier_wats.server.listening import listen, url_of
+from haulier_wats.server.settings import ServerOptions, ServerSettings, ServerSetupError
 from haulier_wats.server.tokens import Tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
-    import uvicorn
+    from haulier_wats.server.stopping import StoppableServer
 
-__all__ = ["ServerThread", "serve"]
+__all__ = ["GRACE", "TRUSTED_PROXIES", "ServerThread", "serve"]
 
-GRACE = 2
+GRACE = 10.0
 """Seconds that requests may take to end when the server stops."""
+
+THREAD_GRACE = 2.0
+"""The same for a server in a thread."""
+
+TRUSTED_PROXIES = ("127.0.0.1",)
+"""Addresses whose X-Forwarded-Proto and X-Forwarded-For are believed."""
 
 
 def serve(
@@ -38,37 +37,31 @@ def serve(
     token_file: Path,
     prefix: str = "/api",
     *,
-    max_file_size: int = MAX_FILE_SIZE,
-    max_append_size: int = MAX_APPEND_SIZE,
-    session_ttl: float = SESSION_TTL,
+    grace: float = GRACE,
+    trusted_proxies: Sequence[str] = TRUSTED_PROXIES,
     ready: Callable[[str], None] | None = None,
+    **options: Unpack[ServerOptions],
 ) -> None:
-    """Serve until interrupted, in one process, without an access log.
+    """Serve until interrupted, in one process, without an access log. To be called in the main thread.
 
-    Once it listens, one line on standard output says where.
+    Once it listens, one line on standard output says where. SIGINT, SIGTERM and, on Windows, Ctrl-Break stop it: it
+    takes no more connections, lets requests that run end for ``grace`` seconds, then returns.
 
     Args:
         host: Address to listen on.
         port: Port; 0 takes a free one.
         data_dir: Folder of the recordings; made if missing.
-        token_file: One token per line, plain or ``sha256:HEX``.
+        token_file: One token per line, plain or ``sha256:HEX``, with scopes behind it if it has not all of them.
         prefix: Path that is answered besides ``/``.
-        max_file_size: Most bytes of one file.
-        max_append_size: Most bytes of one append.
-        session_ttl: Seconds that an upload session lives after its last acknowledged byte.
+        grace: Seconds that requests may take to end when the server stops.
+        trusted_proxies: Addresses or networks whose X-Forwarded-Proto and X-Forwarded-For are believed.
         ready: Called with the server's address once it listens.
+        options: See :class:`~haulier_wats.server.settings.ServerSettings`.
 
     Raises:
         ServerSetupError: The port is taken, a file or folder cannot be used, or a library is missing.
     """
-    settings = ServerSettings(
-        data_dir,
-        Tokens.from_file(token_file),
-        prefix,
-        max_file_size=max_file_size,
-        max_append_size=max_append_size,
-        session_ttl=session_ttl,
-    )
+    settings = ServerSettings(data_dir, Tokens.from_file(token_file), prefix, **options)
 
     def announce(url: str) -> None:
         if sys.stdout is not None:  # it is None in a frozen program without a console
@@ -76,8 +69,9 @@ def serve(
         if ready is not None:
             ready(url)
 
-    with _listen(host, port) as listener, suppress(KeyboardInterrupt):
-        _server(settings, _url(listener), announce).run(sockets=[listener])
+    with listen(host, port) as listener:
+        url = url_of(listener)
+        _server(settings, lambda: announce(url), grace, trusted_proxies).run(sockets=[listener])
 
 
 class ServerThread:
@@ -102,11 +96,11 @@ class ServerThread:
         port: int = 0,
         wrap: Callable[[str, Any], Any] = lambda name, port: port,  # noqa: ARG005
     ) -> None:
-        self._listener = _listen("127.0.0.1", port)
-        self.url = _url(self._listener)
+        self._listener = listen("127.0.0.1", port)
+        self.url = url_of(self._listener)
         listening = threading.Event()
         try:
-            self._server = _server(settings, self.url, lambda _: listening.set(), wrap)
+            self._server = _server(settings, listening.set, THREAD_GRACE, wrap=wrap)
         except BaseException:
             self._listener.close()
             raise
@@ -133,69 +127,21 @@ class ServerThread:
         self.stop()
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        found = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
-        )
-        return _listener(*found[0][:3], address=found[0][4])
-    except OSError as error:
-        raise ServerSetupError(
-            f"{host}:{port} cannot be listened on ({error.strerror or error}); "
-            "stop what uses the port, or give another --port (0 takes a free one) or --host"
-        ) from error
-
-
-def _listener(family: int, kind: int, protocol: int, *, address: Any) -> socket.socket:
-    # The protocol is given because asyncio turns Nagle's algorithm off only where it is: otherwise each answer waits
-    # for the client's delayed acknowledgement.
-    listener = socket.socket(family, kind, protocol)
-    try:
-        # On Windows SO_REUSEADDR would let another process take the port over.
-        exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
-        listener.setsockopt(socket.SOL_SOCKET, exclusive or socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen()
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 def _server(
     settings: ServerSettings,
-    url: str,
-    announce: Callable[[str], None],
+    listening: Callable[[], None],
+    grace: float,
+    trusted_proxies: Sequence[str] = TRUSTED_PROXIES,
     wrap: Callable[[str, Any], Any] = lambda name, port: port,  # noqa: ARG005
-) -> uvicorn.Server:
+) -> StoppableServer:
     try:
-        import uvicorn
-
         from haulier_wats.server.app import create_app
+        from haulier_wats.server.stopping import StoppableServer
     except ImportError as error:
         raise ServerSetupError(
             f"the server's libraries are missing ({error.name}); install them with: pip install 'haulier-wats[server]'"
         ) from error
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            announce(url)
-
-    return Server(
-        uvicorn.Config(
-            create_app(settings, wrap),
-            access_log=False,
-            log_config=None,  # uvicorn's own asks standard output for colours, and there may be none
-            log_level="warning",
-            lifespan="on",
-            ws="none",
-            server_header=False,
-            timeout_graceful_shutdown=GRACE,
-        )
+    app = create_app(settings, wrap)
+    return StoppableServer(
+        app, listening, grace=grace, last_call=app.state.storage.turns.stop, trusted_proxies=trusted_proxies
     )

@@ -140,6 +140,11 @@ class SessionTable:
         """All open sessions."""
         return [sid for (sid,) in self._database.rows("SELECT sid FROM sessions WHERE status = 'open'")]
 
+    def count_open(self) -> int:
+        """How many sessions are open."""
+        [(total,)] = self._database.rows("SELECT count(*) FROM sessions WHERE status = 'open'")
+        return int(total)
+
     def forget(self, before: float) -> None:
         """Remove sessions that ended before a moment."""
         with self._database.transaction() as connection:

@@ -6,10 +6,13 @@ import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from haulier_wats.server.audit import AuditLog
 from haulier_wats.server.database import Database
 from haulier_wats.server.folders import Folders
+from haulier_wats.server.metrics import Metrics
 from haulier_wats.server.problems import Problem
 from haulier_wats.server.recording_table import RecordingTable
+from haulier_wats.server.room import Room
 from haulier_wats.server.rows import FileState, Kind, SessionStatus
 from haulier_wats.server.session_table import SessionTable
 from haulier_wats.server.settings import ServerSetupError
@@ -51,6 +54,8 @@ class Storage:
     ) -> None:
         self.settings = settings
         self.folders: Folders = wrap("folders", Folders(settings.data_dir.absolute()))
+        self.room = Room(self.folders.root, settings.min_free, settings.free_space)
+        self.metrics = Metrics()
         self.turns = Turns()
         self.digests = RunningDigests()
         try:
@@ -65,6 +70,7 @@ class Storage:
         self.recordings: RecordingTable = wrap("recordings", RecordingTable(self._database))
         self.shelves = Shelves(self.folders, self.sessions, self.recordings)
         self._swept_at = 0.0
+        self.audit = self._open_audit_log()
         try:
             self._recover()
         except OSError as error:
@@ -75,7 +81,8 @@ class Storage:
             ) from error
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database and the audit log. May be called twice."""
+        self.audit.close()
         self._database.close()
 
     def expiry(self) -> float:
@@ -153,6 +160,20 @@ class Storage:
         # read: so either the request is seen here, or it sees the session expired.
         if self.sessions.end(sid, SessionStatus.EXPIRED, self.settings.clock(), unless=self.turns.busy):
             self.drop(sid)
+            self.metrics.add("sessions_expired")
+            self.audit.write("expireSession", session_id=sid)
+
+    def _open_audit_log(self) -> AuditLog:
+        settings = self.settings
+        path = (settings.audit_log or self.folders.audit_log).absolute()
+        try:
+            return AuditLog(path, settings.audit_size, settings.clock)
+        except OSError as error:
+            self._database.close()
+            raise ServerSetupError(
+                f"the audit log {path} cannot be opened ({error.strerror or error}); "
+                "give a file that the server may append to"
+            ) from error
 
     def _recover(self) -> None:
         self.shelves.settle()

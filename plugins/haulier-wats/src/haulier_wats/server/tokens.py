@@ -1,10 +1,12 @@
-"""Bearer tokens, kept as SHA-256 digests and compared in constant time (RFC 6750)."""
+"""Bearer tokens and what each may do, kept as SHA-256 digests and compared in constant time (RFC 6750)."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import re
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from haulier_wats.server.settings import ServerSetupError
@@ -13,25 +15,60 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["Tokens"]
+__all__ = ["Caller", "Scope", "Tokens"]
 
 _HASHED = "sha256:"
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
+_NAME = re.compile(r"name=([A-Za-z0-9._@-]{1,64})")
+_FINGERPRINT_LENGTH = 12
+
+
+class Scope(StrEnum):
+    """What a token may do."""
+
+    UPLOAD = "upload"
+    READ = "read"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever holds a token.
+
+    Attributes:
+        name: The token's name, else its fingerprint: the first digits of its SHA-256. Fit for logs.
+        scopes: What the token may do.
+    """
+
+    name: str
+    scopes: frozenset[Scope]
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    digest: bytes = field(repr=False)
+    caller: Caller
 
 
 class Tokens:
     """The tokens that a server takes. Immutable, so any thread may ask.
 
     Args:
-        tokens: Plain ones, or ``sha256:`` and the digest in hexadecimal.
+        tokens: Plain ones, or ``sha256:`` and the digest in hexadecimal. Behind it may follow, separated by spaces or
+            commas, scopes (none: all of them) and ``name=NAME``.
 
     Raises:
-        ServerSetupError: There is none, or a digest is malformed.
+        ServerSetupError: There is none, one is malformed, or two lines disagree about one token.
     """
 
     def __init__(self, tokens: Iterable[str]) -> None:
-        self._digests = tuple(_digest(token, number) for number, token in enumerate(tokens, 1))
-        if not self._digests:
+        known: dict[bytes, _Token] = {}
+        for number, line in enumerate(tokens, 1):
+            token = _token(line, number)
+            if known.setdefault(token.digest, token) != token:
+                raise ServerSetupError(f"token {number} was given before with other scopes or another name; keep one")
+        self._tokens = tuple(known.values())
+        if not self._tokens:
             raise ServerSetupError("there is no token: nobody could call the server; give at least one")
 
     @classmethod
@@ -39,7 +76,7 @@ class Tokens:
         """Read one token per line; blank lines and lines that begin with ``#`` do not count.
 
         Raises:
-            ServerSetupError: The file cannot be read, holds no token, or holds a malformed digest.
+            ServerSetupError: The file cannot be read, holds no token, or holds a malformed line.
         """
         try:
             text = path.read_text(encoding="utf-8-sig")
@@ -58,12 +95,37 @@ class Tokens:
 
     def accepts(self, authorization: str | None) -> bool:
         """Whether the value of an Authorization field carries one of the tokens."""
+        return self.caller(authorization) is not None
+
+    def caller(self, authorization: str | None) -> Caller | None:
+        """Who the value of an Authorization field speaks for; None when it carries no known token."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer":
-            return False
+            return None
         presented = hashlib.sha256(token.strip().encode("latin-1", "replace")).digest()
         # Every digest is compared, so that the time taken tells nothing about which one fits.
-        return sum([hmac.compare_digest(presented, digest) for digest in self._digests]) > 0
+        found = [known.caller for known in self._tokens if hmac.compare_digest(presented, known.digest)]
+        return found[0] if found else None
+
+
+def _token(line: str, number: int) -> _Token:
+    secret, *words = re.split(r"[\s,]+", line.strip())
+    if not secret:
+        raise ServerSetupError(f"token {number} is empty")
+    digest = _digest(secret, number)
+    name, scopes = "", set()
+    for word in filter(None, words):
+        if named := _NAME.fullmatch(word):
+            name = named[1]
+        elif word in set(Scope):
+            scopes.add(Scope(word))
+        else:  # the word is not shown: it may be half of a token with a space in it
+            raise ServerSetupError(
+                f"token {number} is followed by something that is neither a scope ({', '.join(Scope)}) nor name=NAME "
+                "of up to 64 letters, digits and ._@-"
+            )
+    fingerprint = _HASHED + digest.hex()[:_FINGERPRINT_LENGTH]
+    return _Token(digest, Caller(name or fingerprint, frozenset(scopes or Scope)))
 
 
 def _digest(token: str, number: int) -> bytes:

@@ -17,27 +17,37 @@ class Turn:
 
     Attributes:
         superseded: Whether a newer request waits for the resource.
+        stopped: Whether the server stops and waits for no client any more.
     """
 
     def __init__(self) -> None:
         self.superseded = False
+        self.stopped = False
         self.finished = asyncio.Event()
         self._limit: asyncio.Timeout | None = None
 
     def supersede(self) -> None:
         """Tell the holder to come to an end, now if it is waiting for its client."""
         self.superseded = True
+        self._cut_short()
+
+    def stop(self) -> None:
+        """Tell the holder that the server stops."""
+        self.stopped = True
+        self._cut_short()
+
+    def _cut_short(self) -> None:
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(0)
 
     @asynccontextmanager
     async def waiting(self, seconds: float) -> AsyncIterator[None]:
-        """Bound a wait for the client by time and by :meth:`supersede`.
+        """Bound a wait for the client by time, :meth:`supersede` and :meth:`stop`.
 
         Raises:
-            TimeoutError: It took longer, or the turn was superseded.
+            TimeoutError: It took longer, or the turn was superseded or stopped.
         """
-        async with asyncio.timeout(0 if self.superseded else seconds) as limit:
+        async with asyncio.timeout(0 if self.superseded or self.stopped else seconds) as limit:
             self._limit = limit
             try:
                 yield
@@ -50,6 +60,14 @@ class Turns:
 
     def __init__(self) -> None:
         self._lines: dict[tuple[str, str], list[Turn]] = {}
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End all waits for clients, those to come as well."""
+        self._stopped = True
+        for line in self._lines.values():
+            for turn in line:
+                turn.stop()
 
     def busy(self, session: str) -> bool:
         """Whether anything of a session is being worked on."""
@@ -63,6 +81,7 @@ class Turns:
         for earlier in line:
             earlier.supersede()
         turn = Turn()
+        turn.stopped = self._stopped
         line.append(turn)
         try:
             while line[0] is not turn:

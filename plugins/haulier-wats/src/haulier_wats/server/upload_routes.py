@@ -18,6 +18,7 @@ from haulier_wats.server.incoming import read_json
 from haulier_wats.server.payloads import claims_from, session_request
 from haulier_wats.server.problems import Problem, json_answer
 from haulier_wats.server.receiving import open_for_files, receive_file
+from haulier_wats.server.routing import visit_of
 from haulier_wats.server.rows import KINDS, Kind, Session, SessionFile, SessionStatus, rfc3339
 
 if TYPE_CHECKING:
@@ -48,9 +49,11 @@ class UploadRoutes:
         base = _base_url(request, storage)
         key = idempotency_key(request.headers)
         body = await read_json(request, storage.settings.silence)
-        wanted = session_request(body, storage.settings.max_file_size)
+        settings = storage.settings
+        wanted = session_request(body, settings.max_size(Kind.VIDEO), settings.max_size(Kind.METADATA))
         await run_in_threadpool(storage.sweep)
         session = await run_in_threadpool(self._create, wanted, key)
+        visit_of(request).about = {"session_id": session.sid}
         answer = _session_json(session, base)
         if session.resumable:
             answer["resumable"] = self._offer(session, wanted, base)
@@ -100,6 +103,7 @@ class UploadRoutes:
         sid = request.path_params["session_id"]
         claims = claims_from(await read_json(request, self._storage.settings.silence))
         recording = await finalize(self._storage, sid, claims)
+        visit_of(request).about["file_id"] = recording.file_id
         return json_answer(recording.finalized_json(sid))
 
     async def _receive(self, request: Request, kind: Kind | None) -> Response:
@@ -138,6 +142,8 @@ class UploadRoutes:
         stored = storage.recordings.of_item(wanted.item_id) if wanted.item_id else None
         if stored is not None:
             session = replace(session, status=SessionStatus.COMPLETED, file_id=stored.file_id)
+        else:
+            storage.room.require(wanted.size)
         return storage.sessions.create(session, files, key)
 
     def _offer(self, session: Session, wanted: SessionRequest, base: str) -> dict[str, Any]:

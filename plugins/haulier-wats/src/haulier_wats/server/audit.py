@@ -1,0 +1,114 @@
+"""The audit log: who did what, when, to what, with which result. JSON lines, appended, never rewritten, no secrets."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import threading
+from datetime import UTC, datetime
+from itertools import chain, count
+from typing import TYPE_CHECKING, Any
+
+from haulier_wats.server.rows import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["AuditLog"]
+
+_log = logging.getLogger(__name__)
+
+
+class AuditLog:
+    """A file that grows. For any thread.
+
+    A line is with the operating system when :meth:`write` returns: it outlives the process, not always a power cut. A
+    file that has grown to ``max_size`` is renamed to ``STEM-TIME.SUFFIX`` beside it and stays there until the operator
+    removes it.
+
+    Args:
+        path: The file; made, with its folder, if missing. Only the server's user may read it.
+        max_size: Bytes after which it is set aside.
+        clock: Seconds since the epoch, now.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+
+    def __init__(self, path: Path, max_size: int, clock: Callable[[], float]) -> None:
+        self._path = path
+        self._max_size = max_size
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._size = 0
+        self._torn = False
+        self._closed = False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._descriptor: int | None = self._open()
+
+    def write(self, action: str, **members: Any) -> bool:
+        """Append one entry with the time of now.
+
+        Args:
+            action: What was done.
+            members: What else there is to say, as JSON; those that are None are left out.
+
+        Returns:
+            Whether it was written. What cannot be written goes to the program's log instead.
+        """
+        now = self._clock()
+        said = {name: value for name, value in members.items() if value is not None}
+        line = json.dumps({"time": rfc3339(now), "action": action} | said, separators=(",", ":"))
+        with self._lock:
+            try:
+                self._append(line.encode("ascii") + b"\n", now)
+            except OSError as error:
+                _log.warning("the audit log cannot be written (%s); not in it: %s", error.strerror or error, line)
+                return False
+        return True
+
+    def close(self) -> None:
+        """Put it on the disk for good. May be called twice; entries that come later still get in."""
+        with self._lock:
+            self._closed = True
+            if self._descriptor is not None:
+                os.fsync(self._descriptor)
+                self._let_go()
+
+    def _open(self) -> int:
+        binary = getattr(os, "O_BINARY", 0)  # else Windows makes two characters of each line's end
+        descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | binary, 0o600)
+        self._size = os.fstat(descriptor).st_size
+        if self._size:
+            os.lseek(descriptor, -1, os.SEEK_END)
+        self._torn = bool(self._size) and os.read(descriptor, 1) != b"\n"
+        return descriptor
+
+    def _let_go(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _append(self, line: bytes, now: float) -> None:
+        if self._size and self._size + len(line) > self._max_size:
+            self._let_go()
+            self._path.rename(self._aside(now))
+        if self._descriptor is None:
+            self._descriptor = self._open()
+        data = b"\n" + line if self._torn else line  # a crash or a full disk cut the last line short
+        written = os.write(self._descriptor, data)
+        self._size += written
+        self._torn = 0 < written < len(data)
+        if self._closed:
+            self._let_go()
+        if written < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _aside(self, now: float) -> Path:
+        """A name that is free: nothing in an audit log is ever written over."""
+        stem = f"{self._path.stem}-{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%S}"
+        names = (f"{stem}{end}{self._path.suffix}" for end in chain([""], (f"-{number}" for number in count(2))))
+        return next(path for path in map(self._path.with_name, names) if not path.exists())
