@@ -11,8 +11,6 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytest.register_assert_rewrite("haulier.testing")
-
 BASES = (
     "HAULIER_SIMULATION_BASE",
     "HAULIER_MATRIX_BASE",

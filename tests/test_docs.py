@@ -125,7 +125,7 @@ def test_json_blocks_are_json_and_the_host_s_configuration_loads(block, tmp_path
         return
     (tmp_path / "config.json").write_text(block, "utf-8")
     loaded = load_config(tmp_path / "config.json", environ={}, cwd=tmp_path, readers={"api": read_wats_config})
-    assert loaded.upload.backend == "wats"
+    assert loaded.upload.backend == document["api"].get("backend", "wats")
 
 
 # -- commands --------------------------------------------------------------------------------------------------

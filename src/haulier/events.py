@@ -155,6 +155,7 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
         BackendResumed,
     )
 }
+"""Every kind of event by the name of its hook."""
 
 
 def event_from_dict(data: Mapping[str, Any]) -> Event:

@@ -30,13 +30,13 @@ __all__ = [
 class TaskState(StrEnum):
     """Where a task stands. The legal moves are the table in :mod:`haulier.transfer.states`."""
 
-    QUEUED = "queued"  # accepted, waits for a worker
-    UPLOADING = "uploading"  # a worker holds its lease
-    RETRYING = "retrying"  # waits for its time after a failure that may pass
-    PAUSED = "paused"  # waits for an operator
-    COMPLETED = "completed"  # stored, proven, receipt written
-    FAILED = "failed"  # needs somebody, or waits in the slow lane; the source is kept
-    CANCELLED = "cancelled"  # given up by an operator; the source is kept
+    QUEUED = "queued"  #: accepted, waits for a worker
+    UPLOADING = "uploading"  #: a worker holds its lease
+    RETRYING = "retrying"  #: waits for its time after a failure that may pass
+    PAUSED = "paused"  #: waits for an operator
+    COMPLETED = "completed"  #: stored, proven, receipt written
+    FAILED = "failed"  #: needs somebody, or waits in the slow lane; the source is kept
+    CANCELLED = "cancelled"  #: given up by an operator; the source is kept
 
     @property
     def settled(self) -> bool:
@@ -63,9 +63,9 @@ class Role(StrEnum):
 class Proof(StrEnum):
     """How strongly a receipt shows that the bytes arrived, weakest first."""
 
-    ACKNOWLEDGED = "acknowledged"  # a success answer and no more
-    SIZE = "size"  # the destination reports the size that we read
-    CONTENT = "content"  # a digest made by the destination, or read back by us, equals what we read
+    ACKNOWLEDGED = "acknowledged"  #: a success answer and no more
+    SIZE = "size"  #: the destination reports the size that we read
+    CONTENT = "content"  #: a digest made by the destination, or read back by us, equals what we read
 
     @property
     def strength(self) -> int:
@@ -76,9 +76,9 @@ class Proof(StrEnum):
 class SuspensionReason(StrEnum):
     """Why a whole backend waits."""
 
-    UNREACHABLE = "unreachable"  # cannot connect, DNS, TLS
-    FAILING = "failing"  # two different items failed in a row
-    CREDENTIALS = "credentials"  # 401
+    UNREACHABLE = "unreachable"  #: cannot connect, DNS, TLS
+    FAILING = "failing"  #: two different items failed in a row
+    CREDENTIALS = "credentials"  #: 401
 
 
 @dataclass(frozen=True, slots=True)

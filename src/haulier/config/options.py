@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from haulier.config.problems import Problems, unknown_key
 from haulier.config.references import ReferenceKind, resolve_secret
+from haulier.config.sealing import purpose_of
 from haulier.config.secrets import Secret
 from haulier.config.settings import settings_of
 from haulier.config.urls import is_loopback, plain_http_origin
@@ -123,7 +124,7 @@ class _Table:
         given = self.config.options[setting.name]
         where = self.where(setting.name)
         if setting.secret:
-            given = self._resolved(given, where)
+            given = self._resolved(given, where, setting)
         try:
             checked = check(setting, given, as_text=setting.name in self.config.texts)
             checked = anchor(checked, self.base_dir)
@@ -136,19 +137,25 @@ class _Table:
             self._warn_of_plain_http(checked, where)
         return checked
 
-    def _resolved(self, given: Any, where: str) -> Any:
+    def _resolved(self, given: Any, where: str, setting: Setting) -> Any:
         """Replace every text within a value whose type holds secrets."""
         if isinstance(given, str):
-            return self._secret(given, where)
+            return self._secret(given, where, setting)
         if isinstance(given, Mapping):
-            return {key: self._resolved(entry, f"{where}.{key}") for key, entry in given.items()}
+            return {key: self._resolved(entry, f"{where}.{key}", setting) for key, entry in given.items()}
         if isinstance(given, (list, tuple)):
-            return [self._resolved(entry, where) for entry in given]
+            return [self._resolved(entry, where, setting) for entry in given]
         return given
 
-    def _secret(self, text: str, where: str) -> Secret:
+    def _secret(self, text: str, where: str, setting: Setting) -> Secret:
         found = resolve_secret(
-            text, environ=self.environ, base_dir=self.base_dir, keyring_get=self.keyring_get, where=where
+            text,
+            environ=self.environ,
+            base_dir=self.base_dir,
+            keyring_get=self.keyring_get,
+            where=where,
+            purpose=purpose_of(self.config.type, setting.name, self.config.options),
+            renew=setting.renew,
         )
         already_in_environment = found.kind is ReferenceKind.LITERAL and where.startswith("environment ")
         if found.warning and not already_in_environment:

@@ -1,4 +1,7 @@
-"""Resolve references to secrets: ``env:NAME``, ``file:PATH``, ``keyring:SERVICE/NAME``; anything else is the secret."""
+"""Resolve references to secrets: ``env:NAME``, ``file:PATH``, ``keyring:SERVICE/NAME``, or encrypted in place.
+
+Anything else is the secret itself.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from haulier.config.ownership import readable_by_others
+from haulier.config.sealing import find_keys, unseal
 from haulier.config.secrets import Secret
 from haulier.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from haulier.config.sealing import FindKeys
+
     KeyringGet = Callable[[str, str], str | None]
 
-__all__ = ["ReferenceKind", "ResolvedSecret", "is_reference", "resolve_secret"]
+__all__ = ["ReferenceKind", "ResolvedSecret", "is_reference", "reference_kind", "resolve_secret"]
 
 
 class ReferenceKind(StrEnum):
@@ -25,6 +31,7 @@ class ReferenceKind(StrEnum):
     ENV = "env"
     FILE = "file"
     KEYRING = "keyring"
+    SEALED = "haulier"  # encrypted in the configuration, see haulier.config.sealing
     LITERAL = "literal"  # in the configuration itself
 
 
@@ -37,8 +44,8 @@ class ResolvedSecret(NamedTuple):
 
 
 def is_reference(text: str) -> bool:
-    """Whether a text names a secret instead of being one."""
-    return _kind(text) is not ReferenceKind.LITERAL
+    """Whether a text names a secret, or is an encrypted one, instead of being it in clear."""
+    return reference_kind(text) is not ReferenceKind.LITERAL
 
 
 def resolve_secret(
@@ -48,20 +55,26 @@ def resolve_secret(
     base_dir: Path,
     keyring_get: KeyringGet | None = None,
     where: str = "",
+    purpose: str = "",
+    keys: FindKeys = find_keys,
+    renew: str = "",
 ) -> ResolvedSecret:
     """Find the secret that a reference names.
 
     Args:
-        text: A reference, or the secret itself.
+        text: A reference, an encrypted secret, or the secret itself.
         environ: The environment, for ``env:NAME``.
         base_dir: The folder that a relative ``file:PATH`` refers to. One line end is stripped from the file's content.
         keyring_get: Looks up service and name in the OS key store; default the package ``keyring``.
         where: The key, for messages.
+        purpose: What the secret is for, see :func:`haulier.config.sealing.purpose_of`.
+        keys: Finds the key of encrypted secrets.
+        renew: The command that gives the secret anew, for messages.
 
     Raises:
         ConfigError: There is nothing under that name. Neither it nor a warning shows a secret.
     """
-    kind = _kind(text)
+    kind = reference_kind(text)
     name = text.partition(":")[2]
     if kind is ReferenceKind.ENV:
         return ResolvedSecret(_from_environment(name, environ, where), kind)
@@ -69,13 +82,16 @@ def resolve_secret(
         return _from_file(name, base_dir, where)
     if kind is ReferenceKind.KEYRING:
         return ResolvedSecret(_from_keyring(name, keyring_get or _system_keyring(where), where), kind)
+    if kind is ReferenceKind.SEALED:
+        return ResolvedSecret(unseal(text, purpose, keys, where=where, renew=renew), kind)
     warning = "is written in clear; name it with env:NAME, file:PATH or keyring:SERVICE/NAME instead" if text else ""
     return ResolvedSecret(Secret(text), kind, warning)
 
 
-def _kind(text: str) -> ReferenceKind:
+def reference_kind(text: str) -> ReferenceKind:
+    """Where the secret lies that a text names or is."""
     scheme, separator, _ = text.partition(":")
-    named = {ReferenceKind.ENV.value, ReferenceKind.FILE.value, ReferenceKind.KEYRING.value}
+    named = set(ReferenceKind) - {ReferenceKind.LITERAL}
     return ReferenceKind(scheme) if separator and scheme in named else ReferenceKind.LITERAL
 
 

@@ -1,7 +1,7 @@
 """What a configuration dataclass says about its fields, ours or a plugin's, in one form.
 
 Plugins' options dataclasses may use the same metadata: ``help``, and ``minimum``, ``maximum``, ``size``,
-``default_text`` (see :func:`haulier.config.models.setting`).
+``default_text`` (see :func:`haulier.config.models.setting`), and ``renew``: the command that gives a secret anew.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Setting:
         required: Whether it has no default.
         make_default: Makes the default; raises ``LookupError`` when required.
         default_text: Says what the default is when it is no constant.
+        renew: The command that gives a secret anew, for messages.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Setting:
     required: bool
     make_default: Callable[[], Any]
     default_text: str
+    renew: str = ""
 
     @property
     def allowed(self) -> str:
@@ -91,6 +93,7 @@ def settings_of(owner: type) -> dict[str, Setting]:
             required=default is MISSING and factory is MISSING,
             make_default=factory if factory is not MISSING else _constant(item.name, default),
             default_text=item.metadata.get("default_text", ""),
+            renew=item.metadata.get("renew", ""),
         )
     return described
 

@@ -33,12 +33,20 @@ if TYPE_CHECKING:
 __all__ = ["DECISIONS", "EVENT_HOOKS", "PROJECT", "REGISTRATIONS", "HookSpecs", "hookimpl", "hookspec"]
 
 PROJECT = "haulier"
+"""Name of the markers and of the entry-point group."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
+"""Marks the specifications below; plugins need it not."""
+
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks the functions of a plugin: ``@haulier.hookimpl``."""
 
 REGISTRATIONS = ("register_backends", "register_commands", "register_config_readers")
+"""Names of the registration hooks."""
+
 DECISIONS = ("object_key", "find_sidecar", "accept_file", "validate_metadata")
+"""Names of the decisions."""
+
 EVENT_HOOKS = (
     "upload_queued",
     "upload_started",
@@ -50,6 +58,7 @@ EVENT_HOOKS = (
     "backend_suspended",
     "backend_resumed",
 )
+"""Names of the notifications."""
 
 
 class HookSpecs:

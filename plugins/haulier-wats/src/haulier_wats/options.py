@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from haulier.config.secrets import Secret  # noqa: TC001  the core reads the fields' types to validate a table
 
-__all__ = ["USER_AGENT", "WatsOptions"]
+__all__ = ["RENEW", "USER_AGENT", "WatsOptions"]
 
 USER_AGENT = "WATS-RecordingUploader/1.0"
+RENEW = "`haulier wats token set --new`"
 
 
 def _option(help_text: str) -> dict[str, str]:
@@ -20,7 +21,9 @@ class WatsOptions:
     """Where a WATS storage server is and how to speak to it."""
 
     base_url: str = field(metadata=_option("Address of the API, for example https://storage.example/api"))
-    api_token: Secret = field(metadata=_option("Bearer token; it is sent to the origin of base_url and nowhere else"))
+    api_token: Secret = field(
+        metadata=_option("Bearer token; it is sent to the origin of base_url and nowhere else") | {"renew": RENEW}
+    )
     ca_bundle: str = field(
         default="",
         metadata=_option("PEM file of the certificate authorities to trust; default: those of the operating system"),

@@ -27,7 +27,9 @@ def register_commands() -> list[click.Command]:
     """The command group ``wats``, and ``demo``."""
     from haulier_wats.commands import wats
     from haulier_wats.demo import demo
+    from haulier_wats.token_commands import token
 
+    wats.add_command(token)
     return [wats, demo]
 
 
