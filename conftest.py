@@ -25,12 +25,17 @@ HOSTILE_FILES = frozenset(
     {
         "test_config_options.py",
         "test_config_strictness.py",
+        "test_config_sealing.py",
         "test_hooks_bad_plugins.py",
         "test_hooks_loading.py",
         "test_service_bad_plugins.py",
+        "test_service_bad_backends.py",
+        "test_wats_client_addresses.py",
         "test_wats_client_origin.py",
         "test_wats_client_wire.py",
+        "test_wats_server_fuzz.py",
         "test_wats_server_limits.py",
+        "test_wats_token_text.py",
     }
 )
 

@@ -11,6 +11,8 @@ __all__ = ["Recording", "Resumable", "SessionAnswer", "SessionStatus", "StoredFi
 PROTOCOL = "ietf-resumable-upload"
 """Name of the only resumable protocol that is spoken here."""
 
+_UPLOAD_METHODS = frozenset({"POST", "PUT"})
+
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
@@ -80,12 +82,18 @@ class Resumable:
 
 @dataclass(frozen=True, slots=True)
 class SessionAnswer:
-    """The answer to create-session. Addresses may be relative. ``expires_at`` is seconds since the epoch."""
+    """The answer to create-session.
+
+    Addresses may be relative. ``expires_at`` is seconds since the epoch. A method says how a whole file goes there:
+    ``POST`` as a form, ``PUT`` as it is; empty when the server does not tell.
+    """
 
     session_id: str
     video_url: str
     metadata_url: str
     expires_at: float | None = None
+    video_method: str = ""
+    metadata_method: str = ""
     resumable: Resumable | None = None
     recording: Recording | None = None
 
@@ -103,6 +111,8 @@ class SessionAnswer:
             video,
             metadata,
             _moment(value.get("expires_at")),
+            _method(value, "video_upload_method"),
+            _method(value, "metadata_upload_method"),
             Resumable.from_json(value.get("resumable")),
             Recording.from_json(value.get("recording")),
         )
@@ -110,17 +120,23 @@ class SessionAnswer:
 
 @dataclass(frozen=True, slots=True)
 class SessionStatus:
-    """How an upload session stands; ``status`` is empty when an old server says something else."""
+    """How an upload session stands; ``status`` is empty when an old server says something else.
+
+    ``expires_at`` is seconds since the epoch.
+    """
 
     status: str
     file_id: str = ""
+    expires_at: float | None = None
 
     @classmethod
     def from_json(cls, value: Any) -> SessionStatus:
         """Read the answer, whatever it is."""
         if not isinstance(value, dict):
             return cls("")
-        return cls(_text(value, "status").strip().lower(), _identifier(value, "file_id"))
+        return cls(
+            _text(value, "status").strip().lower(), _identifier(value, "file_id"), _moment(value.get("expires_at"))
+        )
 
 
 def recordings_in(value: Any) -> list[Recording]:
@@ -134,6 +150,11 @@ def recordings_in(value: Any) -> list[Recording]:
 def _text(value: dict[str, Any], name: str) -> str:
     member = value.get(name)
     return member if isinstance(member, str) else ""
+
+
+def _method(value: dict[str, Any], name: str) -> str:
+    method = _text(value, name).strip().upper()
+    return method if method in _UPLOAD_METHODS else ""
 
 
 def _identifier(value: dict[str, Any], name: str) -> str:

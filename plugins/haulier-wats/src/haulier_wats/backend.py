@@ -161,16 +161,18 @@ class WatsBackend(Backend):
 
         client, session = self._client, Session.from_token(token)
         status = client.session_status(session.session_id, context)
+        expires_at = status.expires_at if status and status.expires_at is not None else token.expires_at
         if session.file_id or (status is not None and status.status == COMPLETED):
             return Held(stored=self._stored(upload, session, status.file_id if status else "", context))
         if status is None or status.status in LOST:
             raise SessionLostError("the server no longer knows the upload session", where=client.http.base_url)
+        self._require_time(session, expires_at)
         if not session.resumable:
             return Held()
         return Held(prefixes={item.index: self._offset(item, session, context) for item in upload.artifacts})
 
     def send(self, upload: Upload, token: Token, part: Part, body: Body, context: Context) -> Held:
-        """Append one part, or send a whole file as a form."""
+        """Append one part, or send a whole file."""
         from haulier_wats.sending import append_part, whole_file
 
         session, artifact = Session.from_token(token), upload.artifacts[part.artifact]
@@ -179,6 +181,7 @@ class WatsBackend(Backend):
             return Held(prefixes=sizes, stored=self._stored(upload, session, "", context))
         if session.resumable:
             return append_part(self._client, session, artifact, part, body, context)
+        self._require_time(session, token.expires_at)  # appends extend a session, and the server tells when it is over
         return whole_file(self._client, session, artifact, part, body, context)
 
     def commit(
@@ -196,6 +199,7 @@ class WatsBackend(Backend):
             IntegrityError: The server holds other bytes.
         """
         del last
+        from haulier_wats.settling import finalize_key
         from haulier_wats.stored import acknowledged, stored_upload
 
         client, session = self._client, Session.from_token(token)
@@ -203,7 +207,7 @@ class WatsBackend(Backend):
             _FILE_NAMES[artifact.role]: {"size": artifact.size, "sha256": digests[artifact.index]["sha256"]}
             for artifact in upload.artifacts
         }
-        recording = client.finalize(session.session_id, files, _key(upload), context)
+        recording = client.finalize(session.session_id, files, finalize_key(_key(upload)), context)
         if recording is not None:
             stored = stored_upload(upload, recording, client)
             _compare(upload, stored, digests)
@@ -267,6 +271,11 @@ class WatsBackend(Backend):
         if is_sidecar:
             raise UnsupportedError("the protocol has no call that reads a sidecar", where=key)
         return self._client.content(file_id, context)
+
+    def _require_time(self, session: Session, expires_at: float | None) -> None:
+        http = self._client.http
+        if session.is_over(expires_at, http.now()):
+            raise SessionLostError("the upload session's time is up, or nearly so", where=http.base_url)
 
     def _offset(self, artifact: Artifact, session: Session, context: Context) -> int:
         from haulier_wats.sending import settled_offset

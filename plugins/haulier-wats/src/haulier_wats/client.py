@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from haulier.errors import IntegrityError, OffsetError, ServerError, SessionLostError, ValidationError
 from haulier_wats.answers import Recording, SessionAnswer, SessionStatus, recordings_in
+from haulier_wats.expiry import local_moment
 from haulier_wats.http import Http
 from haulier_wats.multipart import MultipartFile, new_boundary
+from haulier_wats.outgoing import Outgoing
+from haulier_wats.presigned import put_fields
 from haulier_wats.resumable import session_error
 
 if TYPE_CHECKING:
@@ -25,6 +29,7 @@ PAGE = 100
 """Recordings asked for at once."""
 
 _JSON = "application/json"
+_BYTES = "application/octet-stream"
 _NO_SUCH_CALL = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 _ABSENT = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 
@@ -61,6 +66,9 @@ class WatsClient:
     def create_session(self, body: Mapping[str, Any], idempotency_key: str, context: Context) -> SessionAnswer:
         """``POST /uploads/create-session``. The same key and body give the same session.
 
+        Returns:
+            The session; its ``expires_at`` is on this machine's clock.
+
         Raises:
             ServerError: The answer lacks what uploading needs, or a request with the same key still runs.
         """
@@ -72,16 +80,22 @@ class WatsClient:
         session = SessionAnswer.from_json(answer.json())
         if session is None:
             raise ServerError("the answer lacks session_id or the upload addresses", where=self.http.where(url))
-        return session
+        return replace(session, expires_at=local_moment(session.expires_at, answer.headers, self.http.now()))
 
-    def upload_file(self, url: str, body: Body, name: str, context: Context) -> str:
-        """``POST`` a whole file as a form to an address of the session.
+    def upload_file(self, url: str, body: Body, name: str, context: Context, *, method: str = "POST") -> str:
+        """Send a whole file to an address of the session: ``POST`` as a form, ``PUT`` as it is.
 
         Returns:
             The ``file_id`` of the answer; empty when it has none.
         """
-        form = MultipartFile(body, name=name, boundary=self._boundary())
-        answer = self.http.request("POST", url, context, headers={"Content-Type": form.content_type}, body=form)
+        content: Outgoing | bytes
+        if method == "PUT":
+            headers = {"Content-Type": _BYTES} | put_fields(url)
+            content = Outgoing(body) if body.size else b""  # an empty body without a length would go out in chunks
+        else:
+            content = form = MultipartFile(body, name=name, boundary=self._boundary())
+            headers = {"Content-Type": form.content_type}
+        answer = self.http.request(method, url, context, headers=headers, body=content)
         if not answer.ok:
             raise session_error(self.http, answer, url, conflict=SessionLostError)
         recording = Recording.from_json(answer.json())
@@ -122,14 +136,18 @@ class WatsClient:
         return Recording.from_json(answer.json())
 
     def session_status(self, session_id: str, context: Context) -> SessionStatus | None:
-        """``GET /uploads/{session_id}/status``; None when the server knows no such session, or no such call."""
+        """``GET /uploads/{session_id}/status``; None when the server knows no such session, or no such call.
+
+        Its ``expires_at`` is on this machine's clock.
+        """
         url = self.url("uploads", session_id, "status")
         answer = self.http.request("GET", url, context)
         if answer.status in _NO_SUCH_CALL or answer.status == HTTPStatus.GONE:
             return None
         if not answer.ok:
             raise self.http.error(answer, url)
-        return SessionStatus.from_json(answer.json())
+        status = SessionStatus.from_json(answer.json())
+        return replace(status, expires_at=local_moment(status.expires_at, answer.headers, self.http.now()))
 
     def drop_session(self, session_id: str, context: Context) -> None:
         """``DELETE /uploads/{session_id}``; a server that does not know it, or no such call, is fine."""
@@ -199,9 +217,13 @@ class WatsClient:
         Raises:
             ValidationError: A segment would lead elsewhere.
         """
-        if any(segment in {"", ".", ".."} for segment in segments):
+        try:
+            quoted = [quote(segment, safe="") for segment in segments]
+        except UnicodeEncodeError:  # half of a surrogate pair, which JSON can carry
+            quoted = [""]
+        if not {"", ".", ".."}.isdisjoint(quoted):
             raise ValidationError("an identifier of the server cannot be part of an address", where=self.http.base_url)
-        return "/".join((self.http.base_url, *(quote(segment, safe="") for segment in segments)))
+        return "/".join((self.http.base_url, *quoted))
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:

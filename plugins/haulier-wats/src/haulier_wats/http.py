@@ -9,19 +9,20 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.auth import AuthBase
 
 from haulier.backends.http_errors import clean_reason, error_for_status, parse_retry_after, public_url
-from haulier.errors import NetworkError, ServerError, ValidationError
+from haulier.errors import NetworkError, ServerError
+from haulier_wats.addresses import UploadAddresses, origin_of
 from haulier_wats.failures import LIBRARY_ERRORS, root_cause, translate
 from haulier_wats.transport import Exchange, WireAdapter, tls_context
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from requests.adapters import BaseAdapter
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from haulier_wats.options import WatsOptions
     from haulier_wats.outgoing import Outgoing
 
-__all__ = ["Http", "HttpAnswer", "origin_of"]
+__all__ = ["Http", "HttpAnswer"]
 
 ANSWER_LIMIT = 1024 * 1024
 """Bytes of an answer that is kept in memory."""
@@ -38,7 +39,6 @@ ANSWER_LIMIT = 1024 * 1024
 _INFORMATIONAL = 1
 _SUCCESS = 2
 _READ_BLOCK = 64 * 1024
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _TAG = re.compile(r"<[^>]*>")
 _REASON_MEMBERS = ("detail", "message", "error", "title")
 
@@ -86,17 +86,26 @@ class Http:
 
     Args:
         options: Address, token and TLS files.
-        now: Wall time, seconds since the epoch; for Retry-After dates.
+        now: Wall time, seconds since the epoch; for dates in answers.
+        lookup: Finds the IP addresses of a host name; for judging upload addresses.
 
     Attributes:
         base_url: Address of the API without a trailing slash.
+        now: As given.
     """
 
-    def __init__(self, options: WatsOptions, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        options: WatsOptions,
+        *,
+        now: Callable[[], float] = time.time,
+        lookup: Callable[[str], Iterable[str]] | None = None,
+    ) -> None:
         self.base_url = options.base_url.rstrip("/")
+        self.now = now
         self._options = options
-        self._now = now
-        self._auth = _OriginToken(origin_of(self.base_url), options.api_token.reveal())
+        self._addresses = UploadAddresses(self.base_url, lookup)
+        self._auth = _OriginToken(self._addresses.origin, options.api_token.reveal())
         self._session = _make_session(options)
         self._lock = threading.Lock()
 
@@ -108,20 +117,13 @@ class Http:
         """Make an address of an answer absolute.
 
         Raises:
-            ValidationError: It is no http address.
+            ValidationError: It is no http address, or one that the server may not name.
         """
-        try:
-            absolute = urljoin(f"{self.base_url}/", url.strip())
-            usable = urlsplit(absolute).scheme in _DEFAULT_PORTS and origin_of(absolute)[1]
-        except ValueError:
-            usable = ""
-        if not usable:
-            raise ValidationError("the server named an upload address that cannot be used", where=self.base_url)
-        return absolute
+        return self._addresses.absolute(url)
 
     def is_own(self, url: str) -> bool:
         """Whether an absolute address is on the base address's origin, and so gets the token."""
-        return origin_of(url) == self._auth.origin
+        return self._addresses.is_own(url)
 
     def request(
         self,
@@ -146,6 +148,7 @@ class Http:
         Raises:
             NetworkError: No whole answer came.
             ServerError: A successful answer is longer than 1 MiB.
+            ValidationError: The address is one that the server may not name.
             CancelledError: The context was cancelled; so are errors of reading the body passed on.
         """
         with self._exchange(method, url, context, headers=headers, body=body, read_timeout=read_timeout) as response:
@@ -166,7 +169,7 @@ class Http:
             answer.status,
             where=self.where(url),
             reason=self.reason(answer),
-            retry_after=parse_retry_after(answer.headers.get("Retry-After"), self._now()),
+            retry_after=parse_retry_after(answer.headers.get("Retry-After"), self.now()),
             **meanings,
         )
 
@@ -191,7 +194,8 @@ class Http:
         body: bytes | Outgoing | None = None,
         read_timeout: float | None = None,
     ) -> Iterator[requests.Response]:
-        exchange = Exchange()
+        self._addresses.check(url)
+        exchange = Exchange(lambda peer: self._addresses.check_peer(url, peer))
         timeout = (context.silence, read_timeout or context.silence)
         with ExitStack() as stack:
             stack.callback(context.on_cancel(exchange.cut))
@@ -220,11 +224,18 @@ class Http:
         request = requests.Request(method, url, headers=headers, data=body, auth=self._auth)
         prepared = self._session.prepare_request(request)
         settings = self._session.merge_environment_settings(
-            prepared.url, {}, stream=True, verify=self._options.ca_bundle or None, cert=None
+            prepared.url, {}, stream=True, verify=self._options.ca_bundle or None, cert=self._certificate(url)
         )
         adapter = self._adapter(url)
         with exchange:
             return adapter.send(prepared, timeout=timeout, **cast("dict[str, Any]", settings))
+
+    def _certificate(self, url: str) -> str | tuple[str, str] | None:
+        """The client's certificate, which like the token is shown to the server's own origin only."""
+        options = self._options
+        if not options.client_cert or not self.is_own(url):
+            return None
+        return (options.client_cert, options.client_key) if options.client_key else options.client_cert
 
     def _adapter(self, url: str) -> BaseAdapter:
         """The adapter of an address. Reading the system's certificates takes a while: it waits until one needs them."""
@@ -260,16 +271,6 @@ class _OriginToken(AuthBase):
         return request
 
 
-def origin_of(url: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port of an address (RFC 6454); the port is filled in where the scheme knows one.
-
-    Raises:
-        ValueError: The address cannot be read.
-    """
-    parts: SplitResult = urlsplit(url)
-    return parts.scheme.lower(), (parts.hostname or "").lower(), parts.port or _DEFAULT_PORTS.get(parts.scheme.lower())
-
-
 def _trusted(ca_bundle: str) -> ssl.SSLContext:
     try:
         return tls_context(ca_bundle)
@@ -287,8 +288,6 @@ def _make_session(options: WatsOptions) -> requests.Session:
     session.headers.update(
         {"User-Agent": options.user_agent, "Accept": "application/json", "Accept-Encoding": "identity"}
     )
-    if options.client_cert:
-        session.cert = (options.client_cert, options.client_key) if options.client_key else options.client_cert
     return session
 
 

@@ -1,4 +1,4 @@
-"""Sending parts: appends to an upload resource, or one form per file."""
+"""Sending parts: appends to an upload resource, or one request per file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from haulier.backends.api import Held, HeldPart
 from haulier.errors import OffsetError, SessionLostError, SourceChangedError
-from haulier_wats.outgoing import BLOCK, Outgoing
+from haulier_wats.outgoing import Outgoing
 from haulier_wats.resumable import append, progress
 
 if TYPE_CHECKING:
@@ -17,21 +17,25 @@ if TYPE_CHECKING:
     from haulier_wats.client import WatsClient
     from haulier_wats.sessions import Session
 
-__all__ = ["append_part", "append_sizes", "settled_offset", "whole_file"]
+__all__ = ["APPEND", "append_part", "append_sizes", "settled_offset", "whole_file"]
+
+APPEND = 4 * 1024 * 1024
+"""Most bytes of one append: what a broken connection can cost, since a server drops what its digest does not cover."""
 
 
 def whole_file(
     client: WatsClient, session: Session, artifact: Artifact, part: Part, body: Body, context: Context
 ) -> Held:
-    """Send a whole file as a form; the server's name for it becomes the part's tag."""
-    file_id = client.upload_file(session.url(artifact), body, artifact.name, context)
+    """Send a whole file as the session wants it; the server's name for it becomes the part's tag."""
+    url, method = session.url(artifact), session.method(artifact)
+    file_id = client.upload_file(url, body, artifact.name, context, method=method)
     return Held(parts={artifact.index: {part.number: HeldPart(part.size, file_id)}})
 
 
 def append_part(
     client: WatsClient, session: Session, artifact: Artifact, part: Part, body: Body, context: Context
 ) -> Held:
-    """Append one part, in several requests where the server takes less at once.
+    """Append one part, in several requests where it is larger than one append or the server takes less at once.
 
     Raises:
         OffsetError: The resource stands elsewhere, before or after.
@@ -71,13 +75,15 @@ def settled_offset(client: WatsClient, session: Session, artifact: Artifact, con
 
 
 def append_sizes(size: int, least: int, most: int | None) -> list[int]:
-    """Sizes in bytes of the appends that one part becomes: one where possible, else even ones of about a block.
+    """Sizes in bytes of the appends that one part becomes: as few and as even as possible.
 
-    None is above ``most``, and none below ``least`` where the two leave room.
+    None is above ``most``, nor above :data:`APPEND` unless ``least`` asks for it, and none below ``least`` where that
+    leaves room.
     """
-    if most is None or size <= most:
+    most = min(most or size, max(APPEND, least))
+    if size <= most:
         return [size]
-    wanted = -(-size // min(most, max(BLOCK, least)))
+    wanted = -(-size // most)
     count = max(-(-size // most), min(wanted, size // max(least, 1)))
     return [size * (index + 1) // count - size * index // count for index in range(count)]
 

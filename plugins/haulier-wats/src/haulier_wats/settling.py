@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from haulier_wats.client import WatsClient
     from haulier_wats.sessions import Session
 
-__all__ = ["COMPLETED", "LOST", "completed_recording", "settle"]
+__all__ = ["COMPLETED", "LOST", "completed_recording", "finalize_key", "settle"]
 
 COMPLETED = "completed"
 LOST = frozenset({"expired", "cancelled"})
@@ -33,6 +33,11 @@ LOST = frozenset({"expired", "cancelled"})
 _REFUSED = (ConflictError, IntegrityError, PermissionDeniedError, SessionLostError, ValidationError)
 _UNKNOWN = Settled(Outcome.UNKNOWN)
 _ABSENT = Settled(Outcome.ABSENT)
+
+
+def finalize_key(key: str) -> str:
+    """Idempotency key of finalize: another one than create-session's, since it comes with another body."""
+    return f"{key}:finalize"
 
 
 def settle(client: WatsClient, upload: Upload, session: Session | None, key: str, context: Context) -> Settled:
@@ -93,7 +98,7 @@ def _look_up(client: WatsClient, upload: Upload, context: Context) -> tuple[Reco
 
 def _finalize_again(client: WatsClient, upload: Upload, session: Session, key: str, context: Context) -> Settled:
     try:
-        recording = client.finalize(session.session_id, {}, key, context)
+        recording = client.finalize(session.session_id, {}, finalize_key(key), context)
     except _REFUSED:
         return _UNKNOWN
     if recording is None:

@@ -23,6 +23,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from urllib3.poolmanager import PoolManager
 
@@ -37,15 +38,27 @@ _LOG_NAME = "urllib3.connectionpool"
 class Exchange:
     """One request on the wire. Made and used by the requesting thread; :meth:`cut` may come from any.
 
+    Args:
+        guard: Given the IP address of each new direct connection before anything is sent on it; raises to refuse it.
+
     Attributes:
         connected: Whether a connection stood, TLS included.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, guard: Callable[[str], None] = lambda _: None) -> None:
         self.connected = False
+        self._guard = guard
         self._lock = threading.Lock()
         self._socket: Any = None
         self._cut = False
+
+    def admit(self, sock: Any) -> None:
+        """Let a new connection pass, or close it and raise what the guard says."""
+        try:
+            self._guard(str(sock.getpeername()[0]))
+        except BaseException:
+            sock.close()
+            raise
 
     def attach(self, sock: Any) -> None:
         """Note the socket that carries the request."""
@@ -88,6 +101,13 @@ def _attach(sock: Any) -> None:
         exchange.attach(sock)
 
 
+def _admit(connection: HTTPConnection, sock: Any) -> None:
+    """Show a new connection to the exchange's guard. A proxy's own address is the user's choice and says nothing."""
+    exchange = _CURRENT.get()
+    if exchange is not None and connection.proxy is None:
+        exchange.admit(sock)
+
+
 def send_all(sock: Any, data: Any) -> None:
     """Send all of ``data``; the socket's timeout bounds each piece that the system takes, not the whole.
 
@@ -103,6 +123,11 @@ def send_all(sock: Any, data: Any) -> None:
 
 
 class _PlainConnection(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        _admit(self, sock)
+        return sock
+
     def connect(self) -> None:
         super().connect()
         _attach(self.sock)
@@ -118,6 +143,11 @@ class _PlainConnection(HTTPConnection):
 
 
 class _TLSConnection(HTTPSConnection):
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        _admit(self, sock)
+        return sock
+
     def connect(self) -> None:
         super().connect()
         _attach(self.sock)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from urllib.parse import quote, unquote
+
 import pytest
 
-from haulier.errors import ConfigError, PermissionDeniedError, ValidationError
-from haulier_wats.http import origin_of
+from haulier.errors import ConfigError, HaulierError, PermissionDeniedError, ValidationError
+from haulier_wats.addresses import origin_of
 
 
 @pytest.fixture
@@ -129,3 +132,70 @@ def test_an_identifier_cannot_lead_elsewhere(client):
     for segment in ("", ".", ".."):
         with pytest.raises(ValidationError):
             client.url("uploads", segment, "finalize")
+
+
+@pytest.mark.parametrize(
+    "identifier", ["a/b", "..x", "a?b#c", "%2e%2e", "%2F", "sessão 1", "日本", "a;b&c=d", "a\r\nX: y", 7]
+)
+def test_each_identifier_of_a_server_arrives_as_one_segment(server, client, context, identifier):
+    quoted = quote(str(identifier), safe="")
+    server.on("GET", f"/api/uploads/{quoted}/status", {"session_id": identifier, "status": "open"})
+    answer = {"session_id": identifier, "metadata_upload_url": "/m", "video_upload_url": "/v"}
+    server.on("POST", "/api/uploads/create-session", answer)
+    session = client.create_session({}, "key", context)
+    assert client.session_status(session.session_id, context).status == "open"
+    assert unquote(server.received[-1].path.split("/")[3]) == str(identifier)
+    assert "x" not in server.received[-1].headers
+
+
+def test_half_of_a_surrogate_pair_is_no_identifier(client):
+    with pytest.raises(ValidationError, match="identifier"):
+        client.url("recordings", json.loads('"\\ud800"'))
+
+
+def test_nothing_that_a_server_or_a_file_is_called_adds_header_fields(server, client, body, context):
+    server.on("POST", "/up", {})
+    name = 'a".mp4\r\nX-Injected: 1\r\n\r\nbytes\u2028.mp4'
+    client.upload_file(client.http.resolve("/u\r\np\t"), body(b"bytes"), name, context)
+    (request,) = server.received
+    assert request.path == "/up"
+    assert "x-injected" not in request.headers
+    head, content = request.body.split(b"\r\n\r\n", 1)
+    assert len(head.split(b"\r\n")) == 3
+    assert content.startswith(b"bytes\r\n--")
+
+
+@pytest.mark.parametrize("name", ["X\r\nInjected: 1", "line\n"])
+def test_a_client_name_that_no_header_carries_is_an_error_of_ours(server, new_backend, context, name):
+    with pytest.raises(ValidationError, match="cannot be used"):
+        new_backend(server.url, user_agent=name).probe(context)
+    assert not server.received
+
+
+def test_invariant_10_a_foreign_upload_address_gets_nothing_of_ours(start_server, server, client, body, context, netrc):
+    foreign = start_server()
+    foreign.on("PUT", "/bucket/x", (200, {}, b""))
+    server.on("GET", "/api/health", (200, {"Set-Cookie": "session=1; Path=/"}, b""))
+    client.health(context)
+    assert (
+        client.upload_file(f"{foreign.origin}/bucket/x?X-Amz-Signature=a", body(b"bytes"), "a", context, method="PUT")
+        == ""
+    )
+    headers = foreign.received[0].headers
+    assert {"authorization", "cookie", "idempotency-key"}.isdisjoint(headers)
+
+
+def test_invariant_10_a_redirect_to_another_origin_carries_the_token_nowhere(
+    start_server, server, client, body, context
+):
+    foreign = start_server()
+    server.on("POST", "/up", (307, {"Location": f"{foreign.origin}/up"}, b""))
+    with pytest.raises(HaulierError, match="redirect"):
+        client.upload_file(client.http.resolve("/up"), body(b"bytes"), "a", context)
+    assert foreign.received == []
+
+
+def test_invariant_10_a_client_certificate_is_shown_to_its_own_origin_only(new_backend):
+    http = new_backend("https://storage.example/api", client_cert="c.pem", client_key="k.pem")._client.http
+    assert http._certificate("https://storage.example/x") == ("c.pem", "k.pem")
+    assert http._certificate("https://bucket.example/x") is None

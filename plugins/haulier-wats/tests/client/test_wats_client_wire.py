@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import socket
 import struct
 import threading
 import time
+import tracemalloc
 
 import pytest
 
@@ -322,3 +324,34 @@ def test_invariant_10_no_address_reaches_the_log(server, client, context, caplog
     progress(client.http, f"{server.origin}/up?sig=abc", context)
     assert server.received[0].path == "/up?sig=abc"
     assert "sig=abc" not in caplog.text
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("kind", ["endless", "chunked", "gzip"])
+def test_an_answer_without_end_is_not_taken_into_memory(server, client, context, kind, status):
+    """100 MiB in chunks, without a length, or packed into 100 KiB: no more than the limit is ever held."""
+    block = bytes(64 * 1024)
+    packed = gzip.compress(bytes(100 * MIB), 1)
+
+    def answer(handler, request):
+        fields = {"endless": ("Connection", "close"), "chunked": ("Transfer-Encoding", "chunked")}
+        handler.send_response(status)
+        if kind == "gzip":
+            handler.send_header("Content-Encoding", "gzip")
+            handler.send_header("Content-Length", str(len(packed)))
+            handler.end_headers()
+            handler.wfile.write(packed)
+            return
+        handler.send_header(*fields[kind])
+        handler.end_headers()
+        for _ in range(1600):
+            handler.wfile.write(b"10000\r\n" + block + b"\r\n" if kind == "chunked" else block)
+        handler.close_connection = True
+
+    server.on("GET", "/api/recordings", answer)
+    tracemalloc.start()
+    with pytest.raises(ServerError):
+        client.recordings(context)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 * MIB

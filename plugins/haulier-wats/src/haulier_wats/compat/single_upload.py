@@ -7,13 +7,12 @@ answer was lost is settled by asking. So repeating it stores nothing twice.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import secrets
-from contextlib import ExitStack
+import sys
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from haulier.backends.api import Artifact, Held, Outcome, Part, PartsMode, ResumeMode, Upload
 from haulier.errors import (
@@ -25,13 +24,15 @@ from haulier.errors import (
     TransientError,
 )
 from haulier.models import Role
-from haulier_wats.compat.file_body import FileBody, digest_of
+from haulier_wats.compat.file_body import Content, FileBody, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from haulier.backends.api import Abilities, Backend, Context, Stored, Token
+    from haulier.files import Files, SourceHandle
+    from haulier_wats.compat.file_body import Source
 
 __all__ = ["SingleUpload"]
 
@@ -41,13 +42,16 @@ MOST_CORRECTIONS = 8
 
 
 class SingleUpload:
-    """Opens both files for its life; use it as a context manager, on one thread.
+    """Holds the video open for its life; use it as a context manager, on one thread.
+
+    The program may rename, replace and delete both files meanwhile, also on Windows.
 
     Args:
         backend: Where to.
         video: The video.
         metadata_file: Its metadata.
-        document: What that holds.
+        document: What it holds.
+        files: Operating system.
         on_progress: Told bytes that left and bytes in all; the whole only when it is stored.
     """
 
@@ -58,16 +62,17 @@ class SingleUpload:
         metadata_file: Path,
         document: Mapping[str, Any],
         on_progress: Callable[[int, int], None],
+        files: Files,
     ) -> None:
         self.backend = backend
         self._video = video
         self._on_progress = on_progress
-        self._exit = ExitStack()
-        self._files: dict[int, IO[bytes]] = {0: self._exit.enter_context(video.open("rb"))}
-        self._seen = _mark(self._files[0])
-        content = metadata_file.read_bytes()
-        self._files[1] = io.BytesIO(content)
-        self._digests = {index: digest_of(file, "sha256") for index, file in self._files.items()}
+        self._files = files
+        content = files.read_bytes(metadata_file, sys.maxsize)
+        self._open = files.open_source(video)
+        self._seen = _mark(self._open)
+        self._sources: dict[int, Source] = {0: self._open, 1: Content(content)}
+        self._digests = {index: digest_of(source, "sha256") for index, source in self._sources.items()}
         self.upload = backend.complete(self._upload(metadata_file.name, content, document))
         self.total = sum(artifact.size for artifact in self.upload.artifacts)
         self._session: tuple[Token, Abilities] | None = None
@@ -79,7 +84,7 @@ class SingleUpload:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._exit.close()
+        self._open.close()
 
     @property
     def token(self) -> Token | None:
@@ -131,7 +136,7 @@ class SingleUpload:
     def _send_missing(self, token: Token, abilities: Abilities, context: Context) -> None:
         self._sent = {artifact.index: self._acknowledged(artifact) for artifact in self.upload.artifacts}
         for part in list(self._missing(abilities)):
-            body = FileBody(self._files[part.artifact], part, context, partial(self._note, part))
+            body = FileBody(self._sources[part.artifact], part, context, partial(self._note, part))
             answer = self.backend.send(self.upload, token, part, body, context)
             held = self._held
             self._held = Held({**held.prefixes, **answer.prefixes}, {**held.parts, **answer.parts}, answer.stored)
@@ -153,7 +158,7 @@ class SingleUpload:
                 yield Part(artifact.index, number, offset, min(PART_SIZE, artifact.size - offset))
 
     def _commit(self, token: Token, context: Context) -> tuple[Stored, ...]:
-        if _mark(self._files[0]) != self._seen or not _is_same(self._files[0], self._video):
+        if _mark(self._open) != self._seen or not self._is_same():
             raise SourceChangedError("the file changed while it was uploaded", where=str(self._video))
         digests = {index: {"sha256": digest} for index, digest in self._digests.items()}
         try:
@@ -174,7 +179,7 @@ class SingleUpload:
             self._on_progress(sent, self.total)
 
     def _upload(self, sidecar_name: str, content: bytes, document: Mapping[str, Any]) -> Upload:
-        status = os.fstat(self._files[0].fileno())
+        status = self._open.stat()
         identity = "\0".join(
             (str(document["session_id"]), self._video.name, str(status.st_size), *self._digests.values())
         )
@@ -194,15 +199,15 @@ class SingleUpload:
             status.st_mtime,
         )
 
+    def _is_same(self) -> bool:
+        """Whether the path still names the open file: compression puts another one in its place."""
+        try:
+            with self._files.open_source(self._video) as now:
+                return os.path.samestat(self._open.stat(), now.stat())
+        except OSError:
+            return False
 
-def _mark(file: IO[bytes]) -> tuple[int, int]:
-    status = os.fstat(file.fileno())
+
+def _mark(file: SourceHandle) -> tuple[int, int]:
+    status = file.stat()
     return status.st_size, status.st_mtime_ns
-
-
-def _is_same(file: IO[bytes], path: Path) -> bool:
-    """Whether the path still names the open file: compression puts another one in its place."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except OSError:
-        return False

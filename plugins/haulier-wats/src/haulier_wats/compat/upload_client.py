@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from haulier.errors import HaulierError, TransientError
+    from haulier.files import Files
     from haulier.transfer.context import RunContext
     from haulier_wats.backend import WatsBackend
     from haulier_wats.compat.single_upload import SingleUpload
@@ -42,6 +43,7 @@ class RecordingUploadClient:
         max_retries: Retries of an upload after its first try: after 2, 4, 8, ... seconds, at most 60.
         sleep: Waits between tries.
         limits: Most bytes of a recording's files.
+        files: Operating system; None for this machine's.
 
     Attributes:
         api_base_url: The address without a slash at its end.
@@ -58,8 +60,10 @@ class RecordingUploadClient:
         *,
         sleep: Callable[[float], object] = time.sleep,
         limits: Limits | None = None,
+        files: Files | None = None,
     ) -> None:
         from haulier.backends.http_errors import public_url
+        from haulier.files import Files
 
         self.api_base_url = api_base_url.rstrip("/")
         self.timeout = timeout
@@ -67,6 +71,7 @@ class RecordingUploadClient:
         self._token = api_token
         self._sleep = sleep
         self._limits = limits
+        self._files = files or Files()
         self._lock = threading.Lock()
         self._made: WatsBackend | None = None
         self._running: set[RunContext] = set()
@@ -121,13 +126,13 @@ class RecordingUploadClient:
             NetworkError, ServerError: Every try failed.
             UploadError: This upload failed for a reason of its own.
         """
-        document = check_recording(video_file, metadata_file, self._limits)
+        document = check_recording(video_file, metadata_file, self._limits, files=self._files)
         video, metadata = Path(video_file), Path(metadata_file)
         from haulier_wats.compat.single_upload import SingleUpload
 
         with (
             self._translated(),
-            SingleUpload(self._backend, video, metadata, document, reporter(progress_callback)) as one,
+            SingleUpload(self._backend, video, metadata, document, reporter(progress_callback), self._files) as one,
         ):
             stored = self._persist(one)
             log.info("Upload completed successfully: %s", stored[0].key)

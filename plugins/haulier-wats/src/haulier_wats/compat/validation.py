@@ -13,6 +13,8 @@ from haulier_wats.compat.log import logger
 if TYPE_CHECKING:
     import os
 
+    from haulier.files import Files
+
 __all__ = ["Limits", "check_recording"]
 
 log = logger("validation")
@@ -37,6 +39,8 @@ def check_recording(
     video_file: str | os.PathLike[str],
     metadata_file: str | os.PathLike[str] | None,
     limits: Limits | None = None,
+    *,
+    files: Files | None = None,
 ) -> dict[str, Any]:
     """Refuse what no server could take; warn of what is merely odd.
 
@@ -44,6 +48,7 @@ def check_recording(
         video_file: The video.
         metadata_file: Its metadata: a JSON object with a text ``session_id``. None for a recording without.
         limits: Most bytes.
+        files: Operating system; None for this machine's.
 
     Returns:
         The metadata; empty without a file.
@@ -59,7 +64,7 @@ def check_recording(
         return {}
     path = Path(metadata_file)
     _check_size(path, "metadata", limits.metadata)
-    document = _read(path)
+    document = _read(path, files, limits)
     for name, kinds in _EXPECTED.items():
         if not isinstance(document.get(name), kinds):
             log.warning("%s: %s is missing or of another kind; it is sent as it is", path.name, name)
@@ -81,9 +86,11 @@ def _check_size(path: Path, what: str, most: int) -> None:
         raise ValidationError(f"{path}: the {what} file has {size} bytes; at most {most} are taken", _TOO_LARGE)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, files: Files | None, limits: Limits) -> dict[str, Any]:
+    from haulier.files import Files
+
     try:
-        document = json.loads(path.read_bytes().decode("utf-8-sig"))
+        document = json.loads((files or Files()).read_bytes(path, limits.metadata).decode("utf-8-sig"))
     except OSError as error:
         raise ValidationError(f"{path}: the metadata file cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
