@@ -62,6 +62,38 @@ def test_imports_point_down(path):
     assert not upward, f"{relative} imports {upward}"
 
 
+# What comes near a host's files. The other openers among them: the journal's own files, and an old uploader's state.
+NEAR_SOURCES = [
+    path
+    for folder in ("src/haulier/discovery", "src/haulier/transfer", "src/haulier/service")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if path.name not in {"auditing.py", "opening.py", "rebuilding.py", "state.py"}
+] + [
+    path
+    for path in sorted(ROOT.glob("plugins/haulier-wats/src/haulier_wats/compat/*.py"))
+    if path.name != "old_state.py"
+]
+OPENERS = {"open", "read_bytes", "read_text", "FileIO", "fdopen"}
+
+
+def plain_opens(path):
+    """Lines that open a file without the files port: a handle without delete sharing fails the host's renames."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        owner = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+        if name in OPENERS and not any(
+            owner.split(".")[-1].startswith(port) for port in ("files", "backend", "_backend")
+        ):
+            yield f"{node.lineno}: {ast.unparse(node)}"
+
+
+@pytest.mark.parametrize("path", NEAR_SOURCES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_sources_are_opened_through_the_files_port_alone(path):
+    assert list(plain_opens(path)) == []
+
+
 def test_the_core_names_no_plugin():
     named = [path for path in SOURCE.rglob("*.py") if "haulier_wats" in path.read_text("utf-8")]
     assert named == []

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock"]
+__all__ = ["Clock", "SystemClock", "seconds_text"]
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
 class Clock(Protocol):
@@ -28,3 +30,14 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds that only grow."""
         return time.monotonic()
+
+
+def seconds_text(seconds: float) -> str:
+    """A duration in its largest sensible unit: ``4 s``, ``5 min``, ``3 h``, ``2 days``."""
+    if seconds < 2 * _MINUTE:
+        return f"{max(0.0, seconds):.0f} s"
+    if seconds < 2 * _HOUR:
+        return f"{seconds / _MINUTE:.0f} min"
+    if seconds < 2 * _DAY:
+        return f"{seconds / _HOUR:.0f} h"
+    return f"{seconds / _DAY:.0f} days"

@@ -133,6 +133,17 @@ def test_decisions_go_before_the_rules_but_never_touch_private_names():
     assert set(pairing.ignored) == {"a.mp4", "e_metadata.json", private}
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("rdp_METADATA.json", "rdp_metadata.json"), ("e\u0301_metadata.json", "\u00e9_metadata.json")],
+)
+def test_of_two_sidecars_of_one_session_the_first_is_taken_and_the_other_told(first, second):
+    video = first.partition("_")[0] + "_1.mp4"
+    pairing = pair_names({second, first, video})
+    assert pairing.media == {video: first}
+    assert pairing.orphans == {second}
+
+
 pieces = st.lists(
     st.sampled_from(["rdp", "1", "2", "_", ".", "bak", "tmp", ".mp4", ".avi", "_metadata.json", "é", "e\u0301", "A"]),
     min_size=1,

@@ -50,3 +50,20 @@ def test_a_file_that_left_and_came_back_is_new():
     quiet(looks, ahead)
     looks.look([], now=NOW, monotonic=5)
     assert quiet(looks, ahead, monotonic=20) == 0
+
+
+def test_two_names_are_apart_from_when_one_came_or_the_other_went():
+    looks = Looks()
+    other = replace(FILE, name="b.mp4")
+
+    def apart(names, at):
+        looks.look([replace(FILE, name=name) for name in names], now=NOW + at, monotonic=at)
+        return looks.apart_for(FILE.name, other.name)
+
+    assert apart(["a.mp4"], 0) == float("inf"), "nobody saw it otherwise"
+    assert apart(["a.mp4", "b.mp4"], 10) == float("inf")
+    assert apart(["a.mp4"], 20) == 0
+    assert apart(["a.mp4"], 50) == 30
+    assert apart([], 60) == 40
+    assert apart(["a.mp4"], 70) == 0
+    assert apart(["a.mp4"], 100) == 30

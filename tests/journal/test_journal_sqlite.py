@@ -216,7 +216,7 @@ def test_check_looks_at_pages_that_nobody_asks_for(path, page):
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE task SET identity = '{'",
+        "UPDATE task SET state = 'paused', identity = '{'",
         "UPDATE task SET state = 'qeued'",
         "UPDATE task SET token = '[]'",
         "UPDATE artifact SET role = 'x'",

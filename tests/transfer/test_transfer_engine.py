@@ -160,11 +160,13 @@ def test_invariant_7_a_source_that_never_stands_still_fails_as_unstable(tmp_path
 def test_a_file_that_vanished_fails_and_says_so(tmp_path, journal):
     rig = UploadRig(journal, backend())
     video = make_file(tmp_path)
+    os.utime(video, (rig.clock.now() - 31 * 86_400,) * 2)
     task = rig.submit(video)
     video.unlink()
     rig.work()
+    error = rig.row(task).error
     assert rig.row(task).state is TaskState.FAILED
-    assert "gone" in rig.row(task).error.what
+    assert (error.what, error.where) == (f"{video.name} is gone; it was 31 days old", str(video))
 
 
 def test_invariant_4_a_worker_that_lost_its_lease_writes_nothing(tmp_path, journal):

@@ -7,7 +7,8 @@ import sys
 from typing import TYPE_CHECKING, Protocol
 
 from haulier import events
-from haulier.cli.text import rate_text, seconds_text, size_text, time_text
+from haulier.cli.text import rate_text, size_text, time_text
+from haulier.clock import seconds_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

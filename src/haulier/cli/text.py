@@ -5,14 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from haulier.clock import seconds_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["age_text", "printable", "rate_text", "seconds_text", "size_text", "table_text", "time_text"]
+__all__ = ["age_text", "printable", "rate_text", "size_text", "table_text", "time_text"]
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP = 1024
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
 def size_text(size: float) -> str:
@@ -29,17 +30,6 @@ def size_text(size: float) -> str:
 def rate_text(size: float, seconds: float) -> str:
     """Bytes per second: ``3.1 MiB/s``; empty when no time passed."""
     return f"{size_text(size / seconds)}/s" if seconds > 0 else ""
-
-
-def seconds_text(seconds: float) -> str:
-    """A duration in its largest sensible unit: ``4 s``, ``5 min``, ``3 h``, ``2 days``."""
-    if seconds < 2 * _MINUTE:
-        return f"{max(0.0, seconds):.0f} s"
-    if seconds < 2 * _HOUR:
-        return f"{seconds / _MINUTE:.0f} min"
-    if seconds < 2 * _DAY:
-        return f"{seconds / _HOUR:.0f} h"
-    return f"{seconds / _DAY:.0f} days"
 
 
 def age_text(then: float, now: float) -> str:

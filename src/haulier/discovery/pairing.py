@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
-__all__ = ["Pairing", "pair_names"]
+__all__ = ["Pairing", "original_of_backup", "pair_names"]
 
 SIDECAR_ENDING = "_metadata.json"
 FOREIGN_NAMES = {
@@ -81,7 +81,9 @@ def pair_names(
     described = {name: media_name for name in names if (media_name := _media_name(name, media_suffixes))}
     by_stem = {(media_name.stem, media_name.marker): name for name, media_name in described.items()}
     ignored = {name: why for name in names if (why := _why_ignored(name, described.get(name), by_stem, decided))}
-    sidecars = {_session_id(name): name for name in names if _has_sidecar_form(name) and name not in ignored}
+    all_sidecars = frozenset(name for name in names if _has_sidecar_form(name) and name not in ignored)
+    # Names that differ in case or composition may mean one session: the first of them is its sidecar.
+    sidecars = {_session_id(name): name for name in sorted(all_sidecars, reverse=True)}
     taken = sorted(name for name in names if name not in ignored and not _has_sidecar_form(name))
     media = {name: _sidecar_of(_stem(name, described), sidecars) for name in taken}
     belonging = _belonging(names, sidecars, media_suffixes)
@@ -92,11 +94,17 @@ def pair_names(
             for name in taken
             if name in described and described[name].marker == BACKUP_MARKER and not decided.get(name)
         },
-        sidecars=frozenset(sidecars.values()),
+        sidecars=all_sidecars,
         belonging=belonging,
-        orphans=frozenset(sidecars.values()) - set(belonging.values()) - set(media.values()),
+        orphans=all_sidecars - set(belonging.values()) - set(media.values()),
         ignored=ignored,
     )
+
+
+def original_of_backup(name: str) -> str:
+    """The name that a backup's recording had: ``a.bak.mp4`` was ``a.mp4``."""
+    path = PurePath(name)
+    return PurePath(path.stem).stem + path.suffix
 
 
 def _why_ignored(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from haulier.discovery.decisions import Decisions
+from haulier.discovery.pairing import original_of_backup
 from haulier.discovery.sidecars import SidecarVerdicts
 from haulier.discovery.stability import Looks
 
@@ -110,7 +111,7 @@ def scan(
     quiet = memory.looks.look(entries, now=now, monotonic=clock.monotonic())
     regular, odd = _split(entries)
     decisions = Decisions.ask(Path(path), list(regular), rules.media_suffixes, accept_file, find_sidecar)
-    judge = _Judge(path, regular, quiet, now, files, rules, memory.sidecars, decisions)
+    judge = _Judge(path, regular, quiet, now, files, rules, memory, decisions)
     judged = {
         **odd,
         **{name: _Verdict(_Stand.IGNORED, why) for name, why in decisions.ignored.items()},
@@ -142,7 +143,7 @@ class _Judge:
     now: float
     files: Files
     rules: ScanRules
-    sidecars: SidecarVerdicts
+    memory: FolderMemory
     decisions: Decisions
 
     def media(self, name: str, sidecar: str | None) -> Candidate | _Verdict:
@@ -179,17 +180,27 @@ class _Judge:
             return f"changed less than {settle:g} seconds ago"
         if sidecar is not None and self.quiet[sidecar] < settle:
             return f"its sidecar {sidecar} changed less than {settle:g} seconds ago"
-        if name in self.decisions.backups:
-            beside = self.decisions.backups[name]
-            if min(self.quiet[name], self.quiet[beside] if beside else BACKUP_SECONDS) < BACKUP_SECONDS:
-                return "is a backup, and compression may still be under way"
+        if name in self.decisions.backups and self._may_be_compressing(name, self.decisions.backups[name]):
+            return "is a backup, and compression may still be under way"
         return ""
+
+    def _may_be_compressing(self, backup: str, temporary: str | None) -> bool:
+        original = original_of_backup(backup)
+        quiet = [self.quiet[backup], self.memory.looks.apart_for(backup, original)]
+        if temporary is not None:
+            quiet.append(self.quiet[temporary])
+        if min(quiet) < BACKUP_SECONDS:
+            return True
+        try:  # it may have come while the folder was being listed
+            return self.files.exists(Path(self.folder, original))
+        except OSError:
+            return True
 
     def _sidecar_fault(self, sidecar: str) -> str | None:
         if sidecar in self.decisions.undecided:
             return self.decisions.undecided[sidecar]
         entry = self.entries[sidecar]
-        return entry.problem or self.sidecars.problem(self.files, self.folder, entry)
+        return entry.problem or self.memory.sidecars.problem(self.files, self.folder, entry)
 
 
 def _split(entries: Iterable[FileEntry]) -> tuple[dict[str, FileEntry], dict[str, _Verdict]]:

@@ -263,8 +263,9 @@ class Transaction(Protocol):
     def ready(self, backend: str, now: float, limit: int) -> Sequence[TaskRow]:
         """Claimable tasks of a backend, best first.
 
-        Order: least suspected first; then retries that are due, queued by submission, the slow lane. Retries and the
-        slow lane go by ``not_before``, then by submission.
+        Order: least suspected first; then retries that are due, the queued, the slow lane. The queued go by the media
+        file's modification time, or their submission's where that was earlier; the others by ``not_before``. What is
+        equal goes by submission.
         """
 
     def next_time(self, backends: Iterable[str]) -> float | None:

@@ -204,8 +204,9 @@ def _entries(row: TaskRow | None) -> dict[tuple[str, ...], tuple[Any, ...]]:
     if slow or row.state in _WAITING:
         time = AT_ONCE if row.not_before is None else row.not_before
         lane = "slow" if slow else str(row.state)
-        order = (row.suspicion, row.sequence) if row.state is TaskState.QUEUED else (row.suspicion, time, row.sequence)
-        entries[lane, row.backend] = order
+        recorded = min(row.identity.mtime_ns / 1e9, row.created_at)
+        order = recorded if row.state is TaskState.QUEUED else time
+        entries[lane, row.backend] = (row.suspicion, order, row.sequence)
         if row.not_before is not None:
             entries["times", row.backend] = (time, row.sequence)
     return entries

@@ -38,7 +38,7 @@ _DUE = "AND backend = ? AND {} AND coalesce(not_before, 0) <= ? ORDER BY suspici
 # In the words of the schema's partial indexes, which give each lane in its order without a sort.
 _LANES = (
     f"WHERE state = 'retrying' {_DUE} coalesce(not_before, 0), sequence LIMIT ?",
-    f"WHERE state = 'queued' {_DUE} sequence LIMIT ?",
+    f"WHERE state = 'queued' {_DUE} min(json_extract(identity, '$.mtime_ns') / 1e9, created_at), sequence LIMIT ?",
     f"WHERE state = 'failed' AND slow_lane {_DUE} coalesce(not_before, 0), sequence LIMIT ?",
 )
 

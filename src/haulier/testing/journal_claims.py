@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from haulier.journal.api import TaskFilter
-from haulier.models import TaskState
+from haulier.models import Identity, TaskState
 from haulier.testing.journal_rows import task_id, task_row
 
 if TYPE_CHECKING:
@@ -42,6 +42,11 @@ def retrying(at: float | None, **more: Any) -> dict[str, Any]:
 def slow(at: float | None, **more: Any) -> dict[str, Any]:
     """Members of a task in the slow lane."""
     return {"state": FAILED, "slow_lane": True, "not_before": at, **more}
+
+
+def recorded(name: str, at: float, **more: Any) -> dict[str, Any]:
+    """Members of a task whose media file was modified then, in seconds since the epoch."""
+    return {"identity": Identity("here", f"/recordings/{name}.mp4", 1000, int(at * 1e9), name), **more}
 
 
 class ClaimCases:
@@ -95,6 +100,22 @@ class ClaimCases:
         enter(journal, retrying(3.0), retrying(3.0), slow(3.0), slow(3.0))
         journal.write(lambda tx: [tx.update_task(task_id(number), attempts=1) for number in (3, 1)])
         assert ready(journal) == [1, 2, 3, 4]
+
+    def test_the_oldest_recordings_go_first(self, journal: Journal) -> None:
+        """They are what a recorder's rotation would delete next, however late they were submitted."""
+        enter(journal, recorded("a", 30.0), recorded("b", 10.0), recorded("c", 20.0), recorded("d", 10.0))
+        assert ready(journal) == [2, 4, 3, 1]
+
+    def test_a_recording_from_the_future_waits_no_longer_than_one_of_now(self, journal: Journal) -> None:
+        """Else it would wait behind everything that comes."""
+        enter(journal, recorded("a", NOW * 9), recorded("b", NOW + 500.0, created_at=NOW + 500.0))
+        assert ready(journal) == [1, 2]
+
+    def test_new_content_takes_the_place_of_its_own_time(self, journal: Journal) -> None:
+        """Compression makes an old recording young."""
+        enter(journal, recorded("a", 10.0), recorded("b", 20.0))
+        journal.write(lambda tx: tx.update_task(task_id(1), **recorded("a", 30.0)))
+        assert ready(journal) == [2, 1]
 
     def test_other_states_and_other_backends_are_not_claimable(self, journal: Journal) -> None:
         """Nor are the failed that somebody must look at."""

@@ -202,8 +202,9 @@ class UploadRun:
                 raise AssertionError(action)
 
     def _inspect(self) -> None:
+        now = self.engine.ledger.clock.now()
         for record in self.lease.row.artifacts:
-            if inspect(self.engine.files, record, self.lease.row.identity.source_id) is not None:
+            if inspect(self.engine.files, record, self.lease.row.identity.source_id, now) is not None:
                 raise SourceChangedError("the file is not the one that was submitted", where=record.path)
 
     def _open(self) -> Any:
@@ -373,7 +374,7 @@ class UploadRun:
                 source = (
                     ContentSource(artifact.content or b"")
                     if record is None
-                    else open_artifact(self.engine.files, record)
+                    else open_artifact(self.engine.files, record, self.engine.ledger.clock.now())
                 )
                 self.sources[artifact.index] = source
         return source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from haulier.clock import seconds_text
 from haulier.errors import SourceChangedError, SourceUnavailableError
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ def read_fully(source: Readable, offset: int, view: memoryview, where: str) -> N
         done += count
 
 
-def open_artifact(files: Files, artifact: ArtifactRecord) -> Readable:
-    """Open an artifact's bytes.
+def open_artifact(files: Files, artifact: ArtifactRecord, now: float) -> Readable:
+    """Open an artifact's bytes. ``now`` is wall time, seconds since the epoch, for messages.
 
     Raises:
         SourceUnavailableError: It is missing or cannot be read.
@@ -68,22 +69,24 @@ def open_artifact(files: Files, artifact: ArtifactRecord) -> Readable:
     try:
         return files.open_source(artifact.path)
     except OSError as error:
-        raise unavailable(files, artifact.path, error) from error
+        raise unavailable(files, artifact, error, now) from error
 
 
-def unavailable(files: Files, path: str, error: OSError) -> SourceUnavailableError:
+def unavailable(files: Files, artifact: ArtifactRecord, error: OSError, now: float) -> SourceUnavailableError:
     """Tell a file that is gone or forbidden from one whose folder is away or that another program holds."""
+    path = artifact.path
     if isinstance(error, FileNotFoundError):
         if files.is_gone(path):
-            return SourceUnavailableError("the file is gone", where=path)
+            age = seconds_text(now - artifact.mtime_ns / 1e9)
+            return SourceUnavailableError(f"{artifact.name} is gone; it was {age} old", where=path)
         return SourceUnavailableError("the folder of the file is not reachable", where=path, passing=True)
     if getattr(error, "winerror", None) in {32, 33}:
         return SourceUnavailableError("another program holds the file open", where=path, passing=True)
     return SourceUnavailableError(f"the file cannot be read ({error.strerror})", where=path)
 
 
-def inspect(files: Files, artifact: ArtifactRecord, source_id: str) -> Identity | None:
-    """Look at the source: None when it is as submitted, else what it is now.
+def inspect(files: Files, artifact: ArtifactRecord, source_id: str, now: float) -> Identity | None:
+    """Look at the source: None when it is as submitted, else what it is now. ``now`` as for :func:`open_artifact`.
 
     Raises:
         SourceUnavailableError: It is missing or cannot be looked at.
@@ -91,8 +94,8 @@ def inspect(files: Files, artifact: ArtifactRecord, source_id: str) -> Identity 
     if artifact.content is not None:
         return None
     try:
-        now = files.identity(artifact.path, source_id)
+        found = files.identity(artifact.path, source_id)
     except OSError as error:
-        raise unavailable(files, artifact.path, error) from error
-    unchanged = (now.size, now.mtime_ns, now.file_id) == (artifact.size, artifact.mtime_ns, artifact.file_id)
-    return None if unchanged else now
+        raise unavailable(files, artifact, error, now) from error
+    unchanged = (found.size, found.mtime_ns, found.file_id) == (artifact.size, artifact.mtime_ns, artifact.file_id)
+    return None if unchanged else found

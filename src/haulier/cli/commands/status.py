@@ -12,7 +12,8 @@ from haulier.cli.exit_codes import ExitCode
 from haulier.cli.rebuilds import CONFIRM, disposal_line, rebuilt_document
 from haulier.cli.session import open_session
 from haulier.cli.settings import CommonCommand, Settings
-from haulier.cli.text import age_text, printable, seconds_text, size_text, table_text
+from haulier.cli.text import age_text, printable, size_text, table_text
+from haulier.clock import seconds_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
