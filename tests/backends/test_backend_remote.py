@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import ClassVar
 
 import fsspec
@@ -232,3 +233,47 @@ def test_options_and_secrets_reach_the_file_system_and_are_not_shown(system, con
     FilesystemBackend("archive", options).probe(context)
     assert (given["port"], given["password"]) == (22, "hunter2")
     assert "hunter2" not in repr(options)
+
+
+def test_half_a_character_is_refused_before_anything_is_asked(system, drive_for):
+    with pytest.raises(ValidationError, match="half a character"):
+        drive_for(remote(), MEDIA, keys=("2026/cl\udc80ip.mp4",)).open()
+
+
+def test_closing_closes_the_connections_of_every_thread(system, context):
+    class Connection:
+        closed = 0
+
+        def close(self):
+            type(self).closed += 1
+
+    Connection.__module__ = "ftplib"
+
+    def connect(self, *args, **options):
+        MemoryFileSystem.__init__(self)
+        self.ftp = Connection()
+
+    system.__init__ = connect
+    backend = remote()
+    threads = [threading.Thread(target=backend.probe, args=(context,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    backend.close()
+    backend.close()
+    assert Connection.closed == 3
+
+
+def test_a_folder_that_another_made_in_between_is_no_failure(system, drive_for):
+    make, lost = system.makedirs, []
+
+    def makedirs(self, path, exist_ok=False):
+        if len(lost) < 2:
+            lost.append(path)
+            raise OSError("File exists")
+        make(self, path, exist_ok)
+
+    system.makedirs = makedirs
+    drive_for(remote(), MEDIA).run()
+    assert len(lost) == 2

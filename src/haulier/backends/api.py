@@ -58,24 +58,24 @@ API_LEVEL = 1
 class PartsMode(StrEnum):
     """How parts may be sent."""
 
-    PARALLEL = "parallel"  # several at a time, in any order
-    SEQUENTIAL = "sequential"  # one after the other, in order
-    WHOLE = "whole"  # each artifact in one piece
+    PARALLEL = "parallel"  #: several at a time, in any order
+    SEQUENTIAL = "sequential"  #: one after the other, in order
+    WHOLE = "whole"  #: each artifact in one piece
 
 
 class ResumeMode(StrEnum):
     """How the destination tells what it holds."""
 
-    LIST = "list"  # a set of parts
-    OFFSET = "offset"  # a prefix of each artifact
-    NONE = "none"  # it cannot
+    LIST = "list"  #: a set of parts
+    OFFSET = "offset"  #: a prefix of each artifact
+    NONE = "none"  #: it cannot
 
 
 class CommitMode(StrEnum):
     """What makes the upload visible."""
 
-    EXPLICIT = "explicit"  # a call of its own
-    LAST_PART = "last_part"  # the arrival of the last part
+    EXPLICIT = "explicit"  #: a call of its own
+    LAST_PART = "last_part"  #: the arrival of the last part
 
 
 class IfAbsent(StrEnum):
@@ -111,7 +111,8 @@ class Abilities:
         resume: How it tells what it holds.
         commit: What makes the upload visible.
         if_absent: How an existing object is protected.
-        part_digests: Names (as :func:`hashlib.new` knows them) of digests it wants of each part before it is sent.
+        part_digests: Names of digests it wants of each part before it is sent: those that :func:`hashlib.new` knows,
+            and ``crc32c`` and ``crc64nvme`` where the package ``awscrt`` is installed.
         whole_digests: Names of digests it wants of each artifact at commit. ``sha256`` is always there.
         proof: The strongest proof it offers.
         sidecar_first: Whether the sidecar is sent before the media file.
@@ -245,6 +246,8 @@ class Stored:
         version: Version or generation, else empty.
         digests: Digests computed by the destination or read back from it, hexadecimal, by hashlib name.
         item_id: The item id kept with the object, else empty.
+        compared: Whether the backend itself compared digests that the destination computed of every part with those of
+            the parts that were read: for destinations that tell no digest of the whole.
     """
 
     key: str
@@ -253,6 +256,7 @@ class Stored:
     version: str = ""
     digests: Mapping[str, str] = field(default_factory=dict)
     item_id: str = ""
+    compared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,13 @@ class FilesystemBackend(Backend):
         self._read_back = self._is_local if options.read_back is None else options.read_back
         self.abilities = self._local_abilities() if self._is_local else self._remote_abilities()
 
+    def close(self) -> None:
+        """Close the connections to a remote file system."""
+        with self._lock:
+            made, self._made = self._made, None
+        if made is not None and isinstance(made[0], RemoteFolder):
+            made[0].close()
+
     def probe(self, context: Context) -> None:
         """Look whether the folder is there, or can be made; writes nothing."""
         self._store.probe(context)

@@ -94,6 +94,8 @@ class LocalStore:
 
     def held(self, upload: Upload, token: Token, context: Context) -> Held:
         """Sizes of the partial files; one that was renamed already counts as held."""
+        if self._folder.is_yet_to_be_made():
+            raise SessionLostError("the folder is gone with all that lay in it", where=self._folder.root)
         partials = [self._folder.size(self._partial(upload, artifact)) for artifact in upload.artifacts]
         if not any(size is not None for size in partials):
             settled = self.settle(upload, token, context)

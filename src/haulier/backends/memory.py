@@ -92,7 +92,7 @@ class MemoryBackend(Backend):
         """Say what the session has; with ``resume="none"`` only whether it is committed."""
         fault = self._begin("held", context, upload)
         with self.store.lock:
-            session = self._session(token)
+            session = self._session(upload, token)
             silent = self.abilities.resume is ResumeMode.NONE and not session.committed
             answer = Held() if silent else self._held(session, fault)
         fault.strike_after()
@@ -119,13 +119,13 @@ class MemoryBackend(Backend):
         """Put all artifacts in place at once. A session that is committed answers the same again."""
         fault = self._begin("commit", context, upload, last.part if last else None)
         with self.store.lock:
-            committed = self._session(token).committed
+            committed = self._session(upload, token).committed
         if not committed and last is not None:
             if self.abilities.commit is not CommitMode.LAST_PART:
                 raise ValidationError("no part comes with this commit", where=self.name)
             self._receive(upload, token, last.part, last.body, fault)
         with self.store.lock:
-            session = self._session(token)
+            session = self._session(upload, token)
             new = session.committed or self._assembled(upload, session, held, digests)
         if not session.committed:
             session.committed = self._write(upload, new, context)
@@ -192,13 +192,13 @@ class MemoryBackend(Backend):
 
     def _receive(self, upload: Upload, token: Token, part: Part, body: Body, fault: Fault) -> Held:
         with self.store.lock:
-            session = self._session(token)
+            session = self._session(upload, token)
             self._check_part(upload, session, part)
             incoming = IncomingPart(part, self.abilities, self._hash_so_far(session, part))
         incoming.fill(body, part.size if fault.keep is None else min(fault.keep, part.size))
         self.store.received(fault.method, incoming.size)
         with self.store.lock:
-            session = self._session(token)
+            session = self._session(upload, token)
             self._check_part(upload, session, part)
             if incoming.complete or self.abilities.resume is ResumeMode.OFFSET:
                 self._take(session, incoming)
@@ -287,11 +287,11 @@ class MemoryBackend(Backend):
     def _check_absent(self, new: MemoryObject) -> MemoryObject | None:
         """What lies there already, if that is as good as ``new``; another item's equal content loses that item's id."""
         old = self.store.get(new.key)
-        if old is None or old.item_id == new.item_id:
-            return old
+        if old is None:
+            return None
         if old.sha256 != new.sha256:
             raise ConflictError("something else lies under this key", where=self._location(new.key))
-        return replace(old, item_id="")
+        return old if old.item_id == new.item_id else replace(old, item_id="")
 
     # -- answers -----------------------------------------------------------------------------------------------
 
@@ -306,10 +306,10 @@ class MemoryBackend(Backend):
             self.store.forget_sessions(item)
         return fault
 
-    def _session(self, token: Token) -> MemorySession:
+    def _session(self, upload: Upload, token: Token) -> MemorySession:
         session_id = token.public.get("session", "")
         found = self.store.sessions.get(session_id)
-        if found is None:
+        if found is None or found.item_id != upload.item_id:
             raise SessionLostError("the upload session is not known here", where=self.name)
         if token.secret.get("grant") != _grant(session_id):
             raise SessionLostError("the upload session's secret is missing or wrong", where=self.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from haulier.backends.api import Stored
 from haulier.backends.disk_errors import away, disk_errors
 from haulier.backends.keys import PARTIAL_FOLDER, split_key
-from haulier.errors import ConfigError, ConflictError, NetworkError, UnsupportedError, ValidationError
+from haulier.backends.remote_errors import translate_foreign
+from haulier.errors import ConfigError, ConflictError, NetworkError, ServerError, UnsupportedError, ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from haulier.backends.api import Body, Context
 
 __all__ = ["RemoteFolder"]
+
+DEFAULT_SILENCE = 60.0
+"""Seconds; as ``upload_timeout`` has by default."""
 
 _BLOCK = 1 << 20
 
@@ -29,13 +34,26 @@ class RemoteFolder:
         url: Root, as fsspec understands it.
         options: Further arguments of the file system.
         platform: As ``sys.platform`` says.
+        silence: Seconds without a byte after which a call over SFTP is given up; fsspec itself knows no limit.
     """
 
-    def __init__(self, url: str, options: Mapping[str, Any], *, platform: str) -> None:
+    def __init__(
+        self, url: str, options: Mapping[str, Any], *, platform: str, silence: float = DEFAULT_SILENCE
+    ) -> None:
+        self._silence = silence
         self._url = url
         self._options = dict(options)
         self._platform = platform
         self._threads = threading.local()
+        self._lock = threading.Lock()
+        self._made: list[Any] = []
+
+    def close(self) -> None:
+        """Close the connections of all threads, where the file system has any that stay."""
+        with self._lock:
+            made, self._made = self._made, []
+        for system in made:
+            _close_connections(system)
 
     # -- the file system ---------------------------------------------------------------------------------------
 
@@ -60,7 +78,7 @@ class RemoteFolder:
         from fsspec.core import url_to_fs
 
         try:
-            with disk_errors(self.location()):
+            with self.errors():
                 system, root = url_to_fs(self._url, **{"skip_instance_cache": True, **self._options})
         except NetworkError as error:
             raise away(error.what, self.location()) from error
@@ -77,7 +95,20 @@ class RemoteFolder:
                 advice="Correct url and options; `python -c 'import fsspec; print(fsspec.available_protocols())'` "
                 "lists the protocols",
             ) from error
+        _tune(system, self._silence)
+        with self._lock:
+            self._made.append(system)
         return system, str(root).rstrip("/")
+
+    def _disconnect(self) -> None:
+        """Let go of this thread's connection; the next call makes another."""
+        connected = getattr(self._threads, "connected", None)
+        if connected is None:
+            return
+        del self._threads.connected
+        with self._lock:
+            self._made = [system for system in self._made if system is not connected[0]]
+        _close_connections(connected[0])
 
     @property
     def can_move(self) -> bool:
@@ -96,7 +127,10 @@ class RemoteFolder:
         Raises:
             ValidationError: The key cannot be a path below the root.
         """
-        return self._below("/".join(split_key(key, platform=self._platform)))
+        parts = split_key(key, platform=self._platform)
+        if any("\ud800" <= character <= "\udfff" for character in key):
+            raise ValidationError("the key holds half a character, which no address can", where=self.location())
+        return self._below("/".join(parts))
 
     def partial(self, name: str) -> str:
         """Where an unfinished upload lies."""
@@ -119,12 +153,22 @@ class RemoteFolder:
 
     @contextmanager
     def errors(self, key: str = "") -> Iterator[None]:
-        """Translate what the file system raises inside."""
-        with disk_errors(self.location(key)):
-            try:
-                yield
-            except NotImplementedError as error:
-                raise UnsupportedError("this file system cannot do that", where=self.location(key)) from error
+        """Translate what the file system raises inside. A connection that may be broken is not used again."""
+        where = self.location(key)
+        try:
+            with disk_errors(where):
+                try:
+                    yield
+                except NotImplementedError as error:
+                    raise UnsupportedError("this file system cannot do that", where=where) from error
+                except Exception as error:
+                    known = translate_foreign(error, where)
+                    if known is None:
+                        raise
+                    raise known from error
+        except (NetworkError, ServerError):
+            self._disconnect()
+            raise
 
     def info(self, path: str) -> Mapping[str, Any] | None:
         """What is known of a path, asked anew; None when nothing lies there."""
@@ -181,8 +225,24 @@ class RemoteFolder:
                 self._system.rm_file(source)
 
     def make_parent(self, path: str) -> None:
-        """Make the folders above a path, where there are folders."""
-        self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
+        """Make the folders above a path, where there are folders.
+
+        Raises:
+            ConflictError: A file has the name of the folder; not every file system would mind.
+        """
+        parent = path.rpartition("/")[0]
+        for level in range(parent.count("/"), -1, -1):
+            try:
+                self._system.makedirs(parent, exist_ok=True)
+                break
+            except PermissionError:
+                raise
+            except OSError:  # another thread made the folder in between: each level can be lost to one once
+                if not level:
+                    raise
+        found = self.info(parent)
+        if found is not None and found.get("type") == "file":
+            raise ConflictError("a file has the name of a folder", where=self.location())
 
     def remove(self, path: str) -> bool:
         """Remove a file; False when it is not there."""
@@ -260,6 +320,29 @@ def _without_credentials(url: str) -> str:
     if "@" in host or ("@" in path and holds_password):
         rest = rest.rpartition("@")[2] if holds_password else host.rpartition("@")[2] + slash + path
     return f"{protocol}{separator}{rest}".partition("?")[0]
+
+
+def _close_connections(system: Any) -> None:
+    """Close what fsspec has no word for: the client of paramiko (sftp), that of ftplib."""
+    for name in ("client", "ftp"):
+        connection: Any = getattr(system, name, None)
+        if connection is not None and type(connection).__module__.partition(".")[0] in {"paramiko", "ftplib"}:
+            with suppress(Exception):
+                connection.close()
+
+
+def _tune(system: Any, silence: float) -> None:
+    """Set what fsspec leaves unset of paramiko's connections.
+
+    Nagle's algorithm is switched off: paramiko waits for the answer to each 32 KiB, and with a server that delays its
+    acknowledgements a mebibyte takes more than a second. A server that falls silent would hold its caller for ever.
+    """
+    client: Any = getattr(system, "client", None)
+    if type(client).__module__.partition(".")[0] != "paramiko":
+        return
+    with suppress(Exception):
+        client.get_transport().sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        system.ftp.get_channel().settimeout(silence)
 
 
 def _has_own(system: Any, *names: str) -> bool:

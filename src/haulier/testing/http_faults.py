@@ -172,7 +172,9 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             if name.lower() not in _HOP_BY_HOP | {"content-length"}:
                 self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        # Of an answer without a body the length is that of the body there would be.
+        length = _header(headers, "Content-Length") if self.command == "HEAD" else ""
+        self.send_header("Content-Length", length or str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)

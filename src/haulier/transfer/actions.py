@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from haulier.backends.api import Abilities, Held, Part, Token
     from haulier.errors import HaulierError
     from haulier.journal.api import PartRow
@@ -28,6 +30,7 @@ __all__ = [
     "SendPart",
     "Sent",
     "Settle",
+    "Told",
 ]
 
 
@@ -63,11 +66,24 @@ class AskHeld(Action):
 
 
 @dataclass(frozen=True)
+class Told:
+    """A range of an artifact that the destination holds, with digests as it computed them."""
+
+    offset: int
+    size: int
+    digests: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Reread(Action):
-    """Read an artifact whole, in order. Result: its digests by name, after each expected range was compared."""
+    """Read an artifact whole, in order. Result: its digests by name, after each range was compared.
+
+    ``expected`` are ranges as they were read before, ``told`` as the destination has them.
+    """
 
     artifact: int
     expected: tuple[PartRow, ...] = ()
+    told: tuple[Told, ...] = ()
 
 
 @dataclass(frozen=True)

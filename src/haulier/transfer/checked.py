@@ -6,7 +6,6 @@ wish of the user. Answers that would make a receipt, a key or a session say more
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,6 +27,7 @@ from haulier.backends.api import (
 )
 from haulier.errors import CancelledError, HaulierError, JournalError, PluginError
 from haulier.threads import Ended
+from haulier.transfer.digests import new_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -159,7 +159,7 @@ class CheckedBackend:
         try:
             modes = PartsMode(abilities.parts), ResumeMode(abilities.resume), CommitMode(abilities.commit)
             for name in {*abilities.part_digests, *abilities.whole_digests}:
-                hashlib.new(name)
+                new_digest(name)
         except (ValueError, TypeError) as error:
             raise self._refusal("open", f"abilities that do not exist ({error})") from error
         parts, resume, commit = modes
@@ -213,5 +213,7 @@ def _is_stored(value: object) -> bool:
         return False
     texts: Sequence[object] = (value.key, value.location, value.version, value.item_id)
     told: object = value.digests
+    compared: object = value.compared
     digests = told.items() if isinstance(told, Mapping) else [(None, None)]
-    return all(isinstance(text, str) for text in (*texts, *(text for pair in digests for text in pair)))
+    named = all(isinstance(text, str) for text in (*texts, *(text for pair in digests for text in pair)))
+    return named and isinstance(compared, bool)

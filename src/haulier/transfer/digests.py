@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-__all__ = ["Digests"]
+__all__ = ["Digest", "Digests", "new_digest"]
+
+_CRC_BYTES = {"crc32c": 4, "crc64nvme": 8}
+
+
+class Digest(Protocol):
+    """A running digest."""
+
+    def update(self, data: bytes | bytearray | memoryview, /) -> None:
+        """Add bytes."""
+
+    def hexdigest(self) -> str:
+        """The digest so far, hexadecimal."""
+
+
+def new_digest(name: str) -> Digest:
+    """A digest as :func:`hashlib.new` knows it, or a CRC that storage services compute: ``crc32c``, ``crc64nvme``.
+
+    CRCs need the package ``awscrt``. They are written with all their digits, most significant first.
+
+    Raises:
+        ValueError: Nobody here knows the name, or its package is missing.
+    """
+    return _Crc(name) if name in _CRC_BYTES else hashlib.new(name)
 
 
 class Digests:
-    """Running digests by hashlib name; ``sha256`` is always among them. Used by one thread at a time."""
+    """Running digests by name, see :func:`new_digest`; ``sha256`` is always there. Used by one thread at a time."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        self._running = {name: hashlib.new(name) for name in {"sha256", *names}}
+        self._running = {name: new_digest(name) for name in {"sha256", *names}}
 
     def update(self, data: bytes | bytearray | memoryview) -> None:
         """Add bytes."""
@@ -25,3 +48,22 @@ class Digests:
     def result(self) -> dict[str, str]:
         """All digests so far, hexadecimal."""
         return {name: running.hexdigest() for name, running in self._running.items()}
+
+
+class _Crc:
+    """A CRC in the form of a hashlib digest."""
+
+    def __init__(self, name: str) -> None:
+        try:
+            from awscrt import checksums  # type: ignore[import-untyped]
+        except ImportError as error:
+            raise ValueError(f"{name} needs the package awscrt, which is not installed") from error
+        self._step: Callable[..., int] = getattr(checksums, name)
+        self._digits = _CRC_BYTES[name] * 2
+        self._value = 0
+
+    def update(self, data: bytes | bytearray | memoryview, /) -> None:
+        self._value = self._step(data, self._value)
+
+    def hexdigest(self) -> str:
+        return f"{self._value:0{self._digits}x}"

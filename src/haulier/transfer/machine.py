@@ -52,6 +52,7 @@ from haulier.transfer.actions import (
     SendPart,
     Sent,
     Settle,
+    Told,
 )
 from haulier.transfer.parts import Plan, choose_part_size, make_plan
 from haulier.transfer.proof import prove
@@ -294,8 +295,20 @@ class UploadMachine:
         whole_again = set(plan.reread) | self._not_read_in_order(plan.missing)
         self._reread = {index for index in whole_again if index not in self.digests}
         self._todo.extend(
-            Reread(index, tuple(row for row in self._rows if row.artifact == index and self._is_held(row)))
+            Reread(
+                index,
+                tuple(row for row in self._rows if row.artifact == index and self._is_held(row)),
+                self._told(index, held),
+            )
             for index in sorted(self._reread)
+        )
+
+    def _told(self, index: int, held: Held) -> tuple[Told, ...]:
+        """Held parts of which the destination tells digests; a kill may have kept our own from being journalled."""
+        size = self._session.part_size
+        parts = held.parts.get(index, {})
+        return tuple(
+            Told((number - 1) * size, part.size, part.digests) for number, part in sorted(parts.items()) if part.digests
         )
 
     def _not_read_in_order(self, missing: Sequence[Part]) -> set[int]:

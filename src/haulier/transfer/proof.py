@@ -55,6 +55,6 @@ def _entry(artifact: Artifact, stored: Stored, ours: Mapping[str, str], item_id:
 
 
 def _strength(stored: Stored, *, has_digest: bool) -> Proof:
-    if has_digest:
+    if has_digest or stored.compared:
         return Proof.CONTENT
     return Proof.ACKNOWLEDGED if stored.size is None else Proof.SIZE

@@ -12,6 +12,7 @@ from haulier.backends.api import Artifact, LastPart, Part, PartsMode, Token, Upl
 from haulier.errors import (
     CancelledError,
     HaulierError,
+    IntegrityError,
     JournalError,
     NetworkError,
     PluginError,
@@ -230,7 +231,12 @@ class UploadRun:
             self.sent = 0
 
     def _reread(self, action: do.Reread) -> dict[str, str]:
-        """Read an artifact whole; every expected range must have the digest that was journalled with it."""
+        """Read an artifact whole and compare its ranges.
+
+        Raises:
+            SourceChangedError: A range has not the digest that was journalled with it.
+            IntegrityError: The destination holds another one.
+        """
         artifact = self.upload.artifacts[action.artifact]
         source = self._source(artifact)
         whole = Digests(self.whole_names)
@@ -238,16 +244,23 @@ class UploadRun:
         marks = {0, artifact.size}
         for row in ranges:
             marks |= {row.offset, row.offset + row.size}
+        for part in action.told:
+            marks |= {part.offset, part.offset + part.size}
         edges = sorted(marks)
         expected = {row.offset: row for row in ranges}
+        told = {(part.offset, part.offset + part.size): part.digests for part in action.told}
         for start, end in pairwise(edges):
-            own = Digests()
+            there = told.get((start, end), {})
+            names = {"sha256", *self.part_names} & set(there)
+            own = Digests(names)
             self._hash_range(source, start, end, whole, own, artifact.name)
             known = expected.get(start)
             if known is not None and known.size == end - start and own.result()["sha256"] != known.sha256:
                 raise SourceChangedError(
                     f"bytes {start}-{end} are not those that were sent", where=self._where(artifact)
                 )
+            if any(own.result()[name] != there[name].lower() for name in names):
+                raise IntegrityError(f"the destination holds other bytes {start}-{end}", where=self._where(artifact))
         return whole.result()
 
     def _hash_range(self, source: Readable, start: int, end: int, whole: Digests, own: Digests, where: str) -> None:

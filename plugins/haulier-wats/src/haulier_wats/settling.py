@@ -13,6 +13,7 @@ from haulier.backends.api import Held, Outcome, Settled
 from haulier.errors import (
     ConflictError,
     IntegrityError,
+    OffsetError,
     PermissionDeniedError,
     SessionLostError,
     ValidationError,
@@ -30,7 +31,7 @@ __all__ = ["COMPLETED", "LOST", "completed_recording", "finalize_key", "settle"]
 COMPLETED = "completed"
 LOST = frozenset({"expired", "cancelled"})
 
-_REFUSED = (ConflictError, IntegrityError, PermissionDeniedError, SessionLostError, ValidationError)
+_REFUSED = (ConflictError, IntegrityError, OffsetError, PermissionDeniedError, SessionLostError, ValidationError)
 _UNKNOWN = Settled(Outcome.UNKNOWN)
 _ABSENT = Settled(Outcome.ABSENT)
 
