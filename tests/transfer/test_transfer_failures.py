@@ -247,6 +247,26 @@ def test_a_forgotten_session_is_opened_anew(tmp_path, journal):
     assert requests(backend, "open") == 2
 
 
+def test_a_session_that_was_lost_between_two_tries_is_begun_under_another_nonce(tmp_path, journal):
+    nonces = []
+
+    class Destination(MemoryBackend):
+        def open(self, upload, context):
+            nonces.append(upload.nonce)
+            return super().open(upload, context)
+
+    backend = Destination("main", MemoryOptions(parts=PartsMode.SEQUENTIAL, resume=ResumeMode.OFFSET))
+    rig = UploadRig(journal, backend)
+    (task,) = submit_many(rig, tmp_path, 1, size=10_000)
+    backend.store.faults.add("send", part=6, before=NetworkError("reset"))
+    rig.work()
+    backend.store.forget_sessions()
+    rig.work_on(60)
+    assert rig.row(task).state is TaskState.COMPLETED
+    assert len(set(nonces)) == len(nonces) == 2
+    assert rig.row(task).nonce == nonces[-1]
+
+
 def test_a_part_of_which_only_the_beginning_arrived_goes_on_from_there(tmp_path, journal):
     backend = destination(parts=PartsMode.SEQUENTIAL, resume=ResumeMode.OFFSET)
     rig = UploadRig(journal, backend)

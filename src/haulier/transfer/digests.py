@@ -55,7 +55,7 @@ class _Crc:
 
     def __init__(self, name: str) -> None:
         try:
-            from awscrt import checksums  # type: ignore[import-untyped]
+            from awscrt import checksums
         except ImportError as error:
             raise ValueError(f"{name} needs the package awscrt, which is not installed") from error
         self._step: Callable[..., int] = getattr(checksums, name)

@@ -209,7 +209,7 @@ class UploadRun:
                 raise SourceChangedError("the file is not the one that was submitted", where=record.path)
 
     def _open(self) -> Any:
-        if self.opens:
+        if self.opens or self.lease.row.token is not None:  # a session was open under the nonce of now
             self.upload = self._upload(self.engine.new_nonce())
         self.opens += 1
         return self.backend.open(self.upload)

@@ -1,0 +1,158 @@
+"""Two real servers, one of each per session, met through backends made of tables."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import boto3
+import botocore.loaders
+import botocore.session
+import pytest
+from botocore.config import Config
+
+ACCESS, SECRET = "an-access-key", "a-secret-key-for-tests"
+PART = 512
+_NUMBERS = itertools.count(1)
+
+
+@dataclass
+class Server:
+    """A server that runs, and how the tests look into it themselves."""
+
+    name: str
+    url: str
+    folder: Path | None = None
+
+    @cached_property
+    def session(self):
+        return boto3.session.Session(aws_access_key_id=ACCESS, aws_secret_access_key=SECRET)
+
+    @cached_property
+    def client(self):
+        config = Config(
+            s3={"addressing_style": "path"},
+            retries={"total_max_attempts": 3},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        return boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id=ACCESS,
+            aws_secret_access_key=SECRET,
+            config=config,
+        )
+
+    def bucket(self, **more):
+        """A new, empty bucket."""
+        name = f"bucket-{next(_NUMBERS)}-{os.getpid()}"
+        self.client.create_bucket(Bucket=name, **more)
+        return name
+
+
+def table(url, bucket, **more):
+    """The options of a backend that meets this server."""
+    return {
+        "bucket": bucket,
+        "endpoint_url": url,
+        "region": "us-east-1",
+        "addressing_style": "path",
+        "access_key_id": ACCESS,
+        "secret_access_key": SECRET,
+        "min_part_size": PART,
+        **more,
+    }
+
+
+def program(name):
+    return str(Path(sys.executable).parent / name)
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def started(command, port, environ=None):
+    """A process that listens; waits until it does."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **(environ or {})}
+    )
+    for _ in range(600):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert process.poll() is None, f"{command[0]} ended"
+            time.sleep(0.05)
+        else:
+            return process
+    process.kill()
+    raise AssertionError(f"{command[0]} does not listen")
+
+
+def stopped(process):
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_loader():
+    """The library's description of the service is read once, not for each of some hundred backends."""
+    loader = botocore.loaders.create_loader()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", lambda *_: loader)
+        yield
+
+
+@pytest.fixture(scope="session")
+def moto():
+    port = free_port()
+    process = started(
+        [program("moto_server"), "-H", "127.0.0.1", "-p", str(port)], port, {"S3_UPLOAD_PART_MIN_SIZE": "1"}
+    )
+    yield Server("moto", f"http://127.0.0.1:{port}")
+    stopped(process)
+
+
+@pytest.fixture(scope="session")
+def rclone(tmp_path_factory):
+    port, folder = free_port(), tmp_path_factory.mktemp("rclone")
+    command = [program("rclone"), "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{ACCESS},{SECRET}"]
+    process = started([*command, "--config", os.devnull, str(folder)], port)
+    yield Server("rclone", f"http://127.0.0.1:{port}", folder)
+    stopped(process)
+
+
+@pytest.fixture(params=["moto", "rclone"])
+def server(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(autouse=True)
+def own_credentials(monkeypatch, tmp_path):
+    """Whatever credentials the machine has stay out of it."""
+    for name in (
+        "AWS_PROFILE",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_DEFAULT_REGION",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws-credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
