@@ -133,6 +133,8 @@ def test_json_blocks_are_json_and_the_host_s_configuration_loads(block, tmp_path
 
 def _leaves(name, command):
     if isinstance(command, click.Group):
+        if command.invoke_without_command:
+            yield name, command
         for inner, each in command.commands.items():
             yield from _leaves(f"{name} {inner}", each)
     else:

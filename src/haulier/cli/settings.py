@@ -93,8 +93,8 @@ class CommonGroup(CommonCommand, click.Group):
     command_class = CommonCommand
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Without any argument show the help, and call that wrong."""
-        if not args:
+        """Without any argument show the help, and call that wrong, unless the group does something by itself."""
+        if not args and not self.invoke_without_command:
             sys.stderr.write(ctx.get_help() + "\n")
             ctx.exit(ExitCode.USAGE)
         return super().parse_args(ctx, args)
