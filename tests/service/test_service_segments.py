@@ -124,6 +124,19 @@ def test_a_backup_that_a_failed_compression_left_is_taken_after_ten_minutes_with
     assert uploader.stored == [b"large" * 1000]
 
 
+def test_a_backup_waits_ten_minutes_after_its_temporary_file_went(recorder, uploader):
+    recorder.record("rdp_1_seg001.bak.mp4", b"large" * 1000)
+    temporary = recorder.record("rdp_1_seg001.tmp.mp4", b"small", age=0)
+    assert uploader.look() == []
+    temporary.unlink()
+    uploader.rig.clock.advance(11)
+    assert uploader.look() == []
+    uploader.rig.clock.advance(599)
+    assert uploader.look() == []
+    uploader.rig.clock.advance(2)
+    assert len(uploader.look()) == 1
+
+
 def test_a_backup_beside_a_recording_that_came_while_the_folder_was_listed_is_no_recording(recorder, uploader):
     path = recorder.record("rdp_1_seg001.bak.mp4", b"large" * 1000)
 

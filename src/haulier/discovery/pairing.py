@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
-__all__ = ["Pairing", "original_of_backup", "pair_names"]
+__all__ = ["Pairing", "companions_of_backup", "pair_names"]
 
 SIDECAR_ENDING = "_metadata.json"
 FOREIGN_NAMES = {
@@ -101,10 +101,11 @@ def pair_names(
     )
 
 
-def original_of_backup(name: str) -> str:
-    """The name that a backup's recording had: ``a.bak.mp4`` was ``a.mp4``."""
+def companions_of_backup(name: str) -> tuple[str, ...]:
+    """The names that compression gives beside a backup: ``a.bak.mp4`` comes from ``a.mp4`` and ``a.tmp.mp4``."""
     path = PurePath(name)
-    return PurePath(path.stem).stem + path.suffix
+    stem = PurePath(path.stem).stem
+    return tuple(f"{stem}{marker}{path.suffix}" for marker in ("", *sorted(TEMPORARY_MARKERS)))
 
 
 def _why_ignored(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from haulier.discovery.decisions import Decisions
-from haulier.discovery.pairing import original_of_backup
+from haulier.discovery.pairing import companions_of_backup
 from haulier.discovery.sidecars import SidecarVerdicts
 from haulier.discovery.stability import Looks
 
@@ -185,14 +185,14 @@ class _Judge:
         return ""
 
     def _may_be_compressing(self, backup: str, temporary: str | None) -> bool:
-        original = original_of_backup(backup)
-        quiet = [self.quiet[backup], self.memory.looks.apart_for(backup, original)]
+        companions = companions_of_backup(backup)
+        quiet = [self.quiet[backup], *(self.memory.looks.apart_for(backup, name) for name in companions)]
         if temporary is not None:
             quiet.append(self.quiet[temporary])
         if min(quiet) < BACKUP_SECONDS:
             return True
         try:  # it may have come while the folder was being listed
-            return self.files.exists(Path(self.folder, original))
+            return self.files.exists(Path(self.folder, companions[0]))
         except OSError:
             return True
 
