@@ -83,6 +83,7 @@ class UploadRun:
         self.sent = 0
         self.restarted = False
         self.opening = engine.threads.lock()
+        self.closed = False
         self.counting = threading.Lock()
         self.machine = UploadMachine(
             lease.row,
@@ -163,13 +164,17 @@ class UploadRun:
         return verdict
 
     def close(self) -> None:
-        """Wait for what overlaps and release the sources."""
-        while self.in_background:
-            self._next_outcome()
-        for reader in self.readers.values():
-            reader.close()
-        for source in self.sources.values():
-            source.close()
+        """Wait for what overlaps and release the sources, also those that a reader is about to open."""
+        try:
+            while self.in_background:
+                self._next_outcome()
+        finally:
+            for reader in self.readers.values():
+                reader.close()
+            with self.opening:
+                self.closed = True
+                for source in self.sources.values():
+                    source.close()
 
     # -- actions -----------------------------------------------------------------------------------------------
 
@@ -381,6 +386,8 @@ class UploadRun:
 
     def _source(self, artifact: Artifact) -> Readable:
         with self.opening:
+            if self.closed:
+                raise CancelledError("the upload is over", where=self._where(artifact))
             source = self.sources.get(artifact.index)
             if source is None:
                 record = self.records.get(artifact.index)
