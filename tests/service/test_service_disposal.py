@@ -11,6 +11,7 @@ import pytest
 from haulier.backends.memory import MemoryBackend
 from haulier.backends.memory_options import MemoryOptions
 from haulier.files import Files
+from haulier.journal.memory import MemoryJournal
 from haulier.journal.sqlite import SqliteJournal
 from haulier.models import Disposal, Proof, TaskState
 from haulier.testing.clock import FakeClock
@@ -244,10 +245,9 @@ class FlickeringVolume:
 
 
 @pytest.mark.parametrize("calls", [1, 2, 3, 100])
-def test_invariant_2_a_volume_that_goes_away_at_any_step_leaves_nothing_aside(tmp_path, folder, calls):
+def test_invariant_2_a_volume_that_goes_away_at_any_step_leaves_nothing_aside(folder, calls):
     for start in itertools.count():
-        journal = SqliteJournal(tmp_path / f"journal-{start}.db")
-        rig = rig_on(journal, sidecar_grace=0.0)
+        rig = rig_on(MemoryJournal(), sidecar_grace=0.0)
         task = rig.submit(record(folder), sidecar_of(folder))
         rig.work()
         volume = FlickeringVolume(folder, start, calls)
@@ -260,7 +260,6 @@ def test_invariant_2_a_volume_that_goes_away_at_any_step_leaves_nothing_aside(tm
         rig.disposer.step()
         assert names(folder) == [], start
         assert rig.row(task).disposal is Disposal.REMOVED
-        journal.close()
         if volume.seen < start:
             break
     assert start > 8

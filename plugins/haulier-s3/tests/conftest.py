@@ -137,7 +137,7 @@ def rclone(tmp_path_factory):
     stopped(process)
 
 
-@pytest.fixture(params=["moto", "rclone"])
+@pytest.fixture(params=["moto", pytest.param("rclone", marks=pytest.mark.full)])
 def server(request):
     return request.getfixturevalue(request.param)
 

@@ -10,10 +10,6 @@ from haulier.testing.backend_suite.commit import CommitCases
 from haulier.testing.backend_suite.continuing import ContinueCases
 from haulier.testing.backend_suite.existing import ExistingCases
 from haulier.testing.backend_suite.isolation import IsolationCases
-from haulier.testing.backend_suite.keys import KeyCases
-from haulier.testing.backend_suite.objects import ObjectCases
-from haulier.testing.backend_suite.optional import OptionalCases
-from haulier.testing.backend_suite.parts import PartCases
 from haulier.testing.backend_suite.settling import SettleCases
 from haulier_s3.backend import S3Backend
 
@@ -125,20 +121,9 @@ class TestS3OnRcloneWholly(_Rclone, BackendSuite):
     pass
 
 
-class TestS3OnMoto(
-    _Moto,
-    ObjectCases,
-    KeyCases,
-    PartCases,
-    ContinueCases,
-    IsolationCases,
-    CommitCases,
-    ExistingCases,
-    SettleCases,
-    OptionalCases,
-):
-    """All but refusals at each call, which do not depend on the server."""
-
-
-class TestS3OnRclone(_Rclone, ObjectCases, CommitCases, ExistingCases, SettleCases):
+class TestS3OnMoto(_Moto, ContinueCases, IsolationCases, CommitCases, ExistingCases):
     """What depends on the server most."""
+
+
+class TestS3OnRclone(_Rclone, CommitCases, SettleCases):
+    """Where the two servers differ most."""

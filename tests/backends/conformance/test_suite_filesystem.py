@@ -80,5 +80,6 @@ class TestFsspecMemory(MemoryFolderSuite):
     pass
 
 
+@pytest.mark.full
 class TestFsspecMemoryReadBack(MemoryFolderSuite):
     options = {"read_back": True}

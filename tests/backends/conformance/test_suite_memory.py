@@ -44,6 +44,7 @@ class TestMemorySequentialOffset(MemorySuite):
     options = {"parts": PartsMode.SEQUENTIAL, "resume": ResumeMode.OFFSET, "case_folding": True}
 
 
+@pytest.mark.full
 class TestMemoryOffsetLastPart(MemorySuite):
     """As tus or a resumable session of a cloud behaves."""
 
@@ -55,10 +56,12 @@ class TestMemoryWhole(MemorySuite):
     options = {"parts": PartsMode.WHOLE, "resume": ResumeMode.NONE, "if_absent": "check_then_write"}
 
 
+@pytest.mark.full
 class TestMemoryWholeLastPart(MemorySuite):
     options = {"parts": PartsMode.WHOLE, "resume": ResumeMode.LIST, "commit": CommitMode.LAST_PART}
 
 
+@pytest.mark.full
 class TestMemoryTellsSizes(MemorySuite):
     options = {"proof": Proof.SIZE, "sidecar_first": True}
 

@@ -102,6 +102,7 @@ class TestPutLooking(ShelfSuite):
     shelf = LookingShelf
 
 
+@pytest.mark.full
 class TestPutBlind(ShelfSuite):
     shelf = BlindShelf
 
