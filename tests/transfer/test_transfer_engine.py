@@ -11,13 +11,14 @@ import pytest
 from haulier.backends.api import CommitMode, PartsMode, ResumeMode
 from haulier.backends.memory import MemoryBackend
 from haulier.backends.memory_options import MemoryOptions
-from haulier.errors import LeaseLostError
+from haulier.errors import CancelledError, LeaseLostError
 from haulier.journal.sqlite import SqliteJournal
 from haulier.models import Proof, TaskState
 from haulier.testing.rig import UploadRig
 from haulier.testing.steps import StepProxy
 from haulier.threads import Ended
 from haulier.transfer.context import RunContext
+from haulier.transfer.run import UploadRun
 
 MODES = [
     (PartsMode.PARALLEL, ResumeMode.LIST, CommitMode.EXPLICIT),
@@ -167,6 +168,19 @@ def test_a_file_that_vanished_fails_and_says_so(tmp_path, journal):
     error = rig.row(task).error
     assert rig.row(task).state is TaskState.FAILED
     assert (error.what, error.where) == (f"{video.name} is gone; it was 31 days old", str(video))
+
+
+def test_an_upload_that_is_over_opens_no_source_any_more(tmp_path, journal):
+    rig = UploadRig(journal, backend())
+    rig.submit(make_file(tmp_path))
+    (lease,) = rig.ledger.claim(["main"])
+    run = UploadRun(rig.engine, lease, backend(), RunContext(), lambda _: None)
+    source = run._source(run.upload.media)
+    run.close()
+    with pytest.raises(ValueError, match="closed"):
+        source.readinto_at(0, bytearray(1))
+    with pytest.raises(CancelledError):  # a reader may be about to, when everything was closed already
+        run._source(run.upload.media)
 
 
 def test_invariant_4_a_worker_that_lost_its_lease_writes_nothing(tmp_path, journal):
