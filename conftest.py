@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +19,7 @@ BASES = (
     "HAULIER_SOAK_BASE",
 )
 ROWS = pytest.StashKey[dict[str, dict[str, int | str]]]()
+OUTPUT = "haulier_proof"  # what a worker process hands to the one that prints
 COLUMNS = ("cases", "faults", "lost", "doubled", "wrongly reported", "deleted without proof", "sent again at most")
 HOSTILE = "bad inputs"
 HOSTILE_FILES = frozenset(
@@ -44,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose where random tests begin, unless the environment says it."""
     config.stash[ROWS] = {}
     for name in BASES:
-        os.environ.setdefault(name, str(random.randrange(10**9)))  # noqa: S311
+        os.environ.setdefault(name, str(random.randrange(10**9)))  # noqa: S311 - workers inherit it
 
 
 def pytest_report_header() -> str:
@@ -82,6 +83,24 @@ def pytest_runtest_makereport(item: pytest.Item) -> object:
         row = item.config.stash[ROWS].setdefault(HOSTILE, dict.fromkeys(COLUMNS, ""))
         row["cases"] = int(row["cases"] or 0) + 1
         row["wrongly reported"] = int(row["wrongly reported"] or 0) + report.failed
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the rows of this process to the one that prints, if that is another."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput[OUTPUT] = session.config.stash[ROWS]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take in the rows of a worker process; one that died has none."""
+    rows = node.config.stash[ROWS]
+    for name, row in getattr(node, "workeroutput", {}).get(OUTPUT, {}).items():
+        if name != HOSTILE or name not in rows:
+            rows[name] = row
+            continue
+        for column in ("cases", "wrongly reported"):
+            rows[name][column] = int(rows[name][column] or 0) + int(row[column] or 0)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

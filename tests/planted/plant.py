@@ -166,7 +166,7 @@ class Plantation:
         }
         temporary = copy / "tmp"
         began = time.monotonic()
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "witness", "-p", "no:cacheprovider", "-m", ""]
+        command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "witness", "-p", "no:cacheprovider", "-m", ""]
         try:
             done = subprocess.run(
                 [*command, f"--basetemp={temporary}", *tests],
