@@ -20,6 +20,7 @@ from haulier.service.parts import Pace, Ports
 from haulier.service.state import Keys, Owner
 from haulier.testing.clock import FakeClock
 from haulier.testing.rig import RigSettings, UploadRig
+from haulier.testing.simulation.runner import run_seed
 from haulier.transfer.context import RunContext
 
 LAST_PART = [
@@ -53,6 +54,11 @@ def test_invariant_7_a_source_that_changes_while_the_committing_part_is_read_is_
     assert not pending
     assert stored in {b"old" * 500, b"new" * 900}
     assert receipt.sha256 == hashlib.sha256(stored).hexdigest()
+
+
+def test_an_upload_whose_worker_is_ended_while_it_waits_leaves_no_source_open():
+    outcomes = [run_seed(seed) for seed in (214829310, 214829311)]
+    assert [outcome.broken for outcome in outcomes] == [None, None]
 
 
 def test_a_resumed_task_does_not_wait_for_a_time_that_a_clock_set_back_made_far(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -164,17 +164,21 @@ class UploadRun:
         return verdict
 
     def close(self) -> None:
-        """Wait for what overlaps and release the sources, also those that a reader is about to open."""
-        try:
+        """Wait for what overlaps and release the sources, whatever ends the waiting, and those about to be opened."""
+        with ExitStack() as last_first:
+            last_first.callback(self._close_sources)
+            for reader in self.readers.values():
+                last_first.callback(reader.close)
             while self.in_background:
                 self._next_outcome()
-        finally:
-            for reader in self.readers.values():
-                reader.close()
+
+    def _close_sources(self) -> None:
+        try:
             with self.opening:
-                self.closed = True
-                for source in self.sources.values():
-                    source.close()
+                self.closed = True  # from now on nobody opens another
+        finally:
+            for source in self.sources.values():
+                source.close()
 
     # -- actions -----------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ class Disk:
         unreadable: Files whose bytes cannot be read now.
         in_use: Files that another program holds open exclusively.
         locks: Who holds which lock file.
+        open_sources: Paths of the source files that are open, once for each time.
     """
 
     def __init__(self, scheduler: Scheduler) -> None:
@@ -34,6 +35,7 @@ class Disk:
         self.unreadable: set[str] = set()
         self.in_use: set[str] = set()
         self.locks: dict[str, str] = {}
+        self.open_sources: list[str] = []
 
     def free_locks_of(self, process: str) -> None:
         """What the system does when a process ends."""
@@ -144,6 +146,7 @@ class _SimHandle:
         self.path = handle.path
         self._handle = handle
         self._disk = disk
+        disk.open_sources.append(handle.path)
 
     def fileno(self) -> int:
         return int(self._handle.fileno())
@@ -159,7 +162,10 @@ class _SimHandle:
         return int(self._handle.readinto_at(offset, buffer))
 
     def close(self) -> None:
-        self._handle.close()
+        if self._handle is not None:
+            self._disk.open_sources.remove(self.path)
+            self._handle.close()
+            self._handle = None
 
     def __enter__(self) -> Self:
         return self

@@ -83,6 +83,8 @@ def run_plan(plan: Plan) -> Outcome:
         for name in world.names:
             world.end(name)
         shutil.rmtree(folder, ignore_errors=True)
+    if world.disk.open_sources:
+        return _outcome(world, f"left open: {', '.join(world.disk.open_sources)}", "LeftOpen")
     return _outcome(world)
 
 
