@@ -1,0 +1,139 @@
+"""Running contestants as whole processes, in alternation, and what each cost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a whole process cost.
+
+    Attributes:
+        wall: Seconds from start to end, process start included.
+        cpu: User and system seconds, of the process and of those it started and waited for.
+        peak: Most resident memory in MiB, of the largest process among them.
+    """
+
+    wall: float
+    cpu: float
+    peak: float
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A way to do the work.
+
+    Attributes:
+        name: For the table.
+        command: Makes the command line, anew for each round.
+        does: What it checks and signs, in a few words.
+        environment: Added to this process's own.
+        proves: Raises if the work was not done; called after each round.
+    """
+
+    name: str
+    command: Callable[[int], Sequence[str]]
+    does: str
+    environment: Mapping[str, str] | None = None
+    proves: Callable[[int], None] = lambda _: None
+
+
+def run(command: Sequence[str], environment: Mapping[str, str] | None, log: Path) -> Cost:
+    """Run one command to its end.
+
+    Raises:
+        SystemExit: It failed; the message has the end of what it said.
+    """
+    with log.open("wb") as said:
+        began = time.perf_counter()
+        child = subprocess.Popen(
+            list(command),
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        )
+        _, status, used = os.wait4(child.pid, 0)
+        wall = time.perf_counter() - began
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        talk = log.read_text("utf-8", "replace")[-2000:]
+        raise SystemExit(f"{' '.join(command)[:200]} ended with {child.returncode}:\n{talk}")
+    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+
+def alternate(
+    contestants: Sequence[Contestant], rounds: int, log: Path, clean: Callable[[], None]
+) -> dict[str, list[Cost]]:
+    """Run all, one after the other, round after round, each round beginning with the next, so that a drift meets all.
+
+    Args:
+        contestants: Whom to run.
+        rounds: How often each.
+        log: Where what they say is kept until the next.
+        clean: Called before each run: removes what the last one left.
+    """
+    costs: dict[str, list[Cost]] = defaultdict(list)
+    for number in range(rounds):
+        first = number % len(contestants)
+        for contestant in [*contestants[first:], *contestants[:first]]:
+            clean()
+            costs[contestant.name].append(run(contestant.command(number), contestant.environment, log))
+            contestant.proves(number)
+    return dict(costs)
+
+
+def median(costs: Sequence[Cost]) -> Cost:
+    """The medians of each figure, taken apart."""
+    return Cost(
+        *(statistics.median(figures) for figures in zip(*((c.wall, c.cpu, c.peak) for c in costs), strict=True))
+    )
+
+
+@contextlib.contextmanager
+def serving(command: Sequence[str], address: str | None = None) -> Iterator[str]:
+    """A server for as long as the block runs.
+
+    Args:
+        command: Its command line.
+        address: Where it will listen; None: its first line of output says it.
+
+    Yields:
+        Its address.
+    """
+    told = subprocess.PIPE if address is None else subprocess.DEVNULL
+    with subprocess.Popen(list(command), stdout=told, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            if process.stdout is not None:
+                address = process.stdout.readline().split()[-1]
+            _wait_for(address or "")
+            yield address or ""
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+
+
+def _wait_for(address: str) -> None:
+    host, _, port = address.removeprefix("http://").partition("/")[0].partition(":")
+    for _ in range(500):
+        try:
+            socket.create_connection((host, int(port)), 1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise SystemExit(f"{address} does not answer")

@@ -1,0 +1,169 @@
+"""S3: Haulier beside boto3, s5cmd, rclone, awscli and obstore: the same files to the same server, in alternation.
+
+`--server sink` is a server that keeps no content, for what the clients cost; `--server rclone` is `rclone serve s3`,
+which writes files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.files import Workload
+from benchmarks.processes import Contestant, Cost, alternate, serving
+from benchmarks.table import report
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HERE = Path(__file__).resolve().parent
+BUCKET, KEY, SECRET = "bench", "bench-key", "bench-secret"
+WORKLOADS = ("1x1GiB", "8x128MiB", "2000x64KiB")
+ACCESS = {
+    "AWS_ACCESS_KEY_ID": KEY,
+    "AWS_SECRET_ACCESS_KEY": SECRET,
+    "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_CONFIG_FILE": "/dev/null",
+    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+CONFIG = """
+[upload]
+state_dir = {state}
+backend = "archive"
+max_concurrent_uploads = {threads}
+
+[backends.archive]
+type = "s3"
+bucket = "{bucket}"
+prefix = "haulier"
+endpoint_url = "{endpoint}"
+addressing_style = "path"
+region = "us-east-1"
+"""
+
+
+def program(name: str) -> str:
+    """A program that lies beside this Python."""
+    found = Path(sys.executable).with_name(name)
+    if not found.exists():
+        raise SystemExit(f"{name} is not installed: run with `uv run --group bench`")
+    return str(found)
+
+
+def contestants(endpoint: str, source: Path, home: Path, threads: int) -> list[Contestant]:
+    """All that run, each with what it does beside sending."""
+    python = sys.executable
+
+    def haulier(number: int) -> Sequence[str]:
+        state, config = home / f"state-{number}", home / "haulier.toml"
+        shutil.rmtree(state, ignore_errors=True)
+        config.write_text(CONFIG.format(state=f"'{state}'", threads=threads, bucket=BUCKET, endpoint=endpoint))
+        return [python, str(HERE / "clients" / "haulier_send.py"), str(config), str(source)]
+
+    def script(name: str) -> Sequence[str]:
+        return [python, str(HERE / "clients" / name), endpoint, BUCKET, name, str(source), str(threads)]
+
+    target = f"s3://{BUCKET}"
+    remote = (
+        f":s3,provider=Other,endpoint='{endpoint}',access_key_id={KEY},secret_access_key={SECRET},force_path_style=true"
+    )
+    return [
+        Contestant(
+            "haulier",
+            haulier,
+            "durable queue and receipts; SHA-256 of the file; a checksum per part; signed; the object asked for",
+            ACCESS,
+        ),
+        Contestant("boto3", lambda _: script("boto3_threads.py"), "SHA-256 and CRC32 of each body; signed", ACCESS),
+        Contestant("obstore", lambda _: script("obstore_put.py"), "SHA-256 of each body; signed", ACCESS),
+        Contestant(
+            "s5cmd",
+            lambda _: [
+                *(program("s5cmd"), "--log", "error", "--endpoint-url", endpoint, "--numworkers", str(threads * 4)),
+                *("cp", f"{source}/", f"{target}/s5cmd/"),
+            ],
+            "SHA-256 of each body; signed",
+            ACCESS,
+        ),
+        Contestant(
+            "rclone",
+            lambda _: [
+                *(program("rclone"), "--config", "/dev/null", "copy", "--no-traverse", "--ignore-times"),
+                *("--s3-no-check-bucket", "--transfers", str(threads * 4), str(source), f"{remote}:{BUCKET}/rclone"),
+            ],
+            "MD5 of each part; signed; the object asked for",
+        ),
+        Contestant(
+            "awscli",
+            lambda _: [
+                *(program("aws"), "--endpoint-url", endpoint, "s3", "cp", "--recursive", "--only-show-errors"),
+                *(str(source), f"{target}/awscli"),
+            ],
+            "SHA-256 and CRC64NVME of each body; signed",
+            ACCESS,
+        ),
+    ]
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+        return int(made.getsockname()[1])
+
+
+def servers(kind: str, home: Path) -> tuple[Sequence[str], str | None]:
+    """The server's command, and its address where it does not print it."""
+    if kind == "sink":
+        return [sys.executable, str(HERE / "s3_sink.py")], None
+    (home / "served" / BUCKET).mkdir(parents=True)
+    address = f"127.0.0.1:{free_port()}"
+    keys = f"{KEY},{SECRET}"
+    command = (program("rclone"), "serve", "s3", "--addr", address, "--auth-key", keys, "--config", "/dev/null")
+    return [*command, str(home / "served")], f"http://{address}"
+
+
+def measured(
+    workload: Workload, arguments: argparse.Namespace, folder: Path
+) -> tuple[list[Contestant], dict[str, list[Cost]]]:
+    """One workload, all contestants."""
+    home = folder / "run"
+    workload.make(home / "source")
+    command, address = servers(arguments.server, home)
+
+    def clean() -> None:
+        for left in (home / "served" / BUCKET).glob("*"):
+            shutil.rmtree(left)
+
+    with serving(command, address) as endpoint:
+        known = contestants(endpoint, home / "source", home, arguments.threads)
+        chosen = [one for one in known if not arguments.only or one.name in arguments.only]
+        costs = alternate(chosen, arguments.rounds, home / "log", clean)
+    shutil.rmtree(home)
+    return chosen, costs
+
+
+def main() -> None:
+    """Run what was asked for and print a table for each workload."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.s3", description=__doc__)
+    parser.add_argument("--server", choices=("sink", "rclone"), default="sink")
+    parser.add_argument("--workload", action="append", type=Workload.parse, help=f"default: {', '.join(WORKLOADS)}")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=8, help="uploads at once; s5cmd and rclone take four times that")
+    parser.add_argument("--only", action="append", help="run these alone")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="haulier-bench-", dir=Path.cwd()) as name:
+        for workload in arguments.workload or map(Workload.parse, WORKLOADS):
+            chosen, costs = measured(workload, arguments, Path(name))
+            print(report(f"S3, {workload}, to the {arguments.server}", workload, chosen, costs))
+
+
+if __name__ == "__main__":
+    main()
