@@ -31,7 +31,9 @@ def upload_of(settings):
     return {name: getattr(upload, name) for name in DEFAULTS}
 
 
-@pytest.mark.parametrize("settings", [object(), SimpleNamespace(), Mock(), MagicMock(), {}, None], ids=lambda given: type(given).__name__)
+@pytest.mark.parametrize(
+    "settings", [object(), SimpleNamespace(), Mock(), MagicMock(), {}, None], ids=lambda given: type(given).__name__
+)
 def test_an_object_without_settings_gives_the_defaults(settings, face):
     assert upload_of(settings) == DEFAULTS
     manager = face(settings)
