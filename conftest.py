@@ -67,8 +67,10 @@ def proof_table(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of bad inputs."""
+    """Mark the tests of bad inputs, and whole conformance suites."""
     for item in items:
+        if "BackendSuite" in {base.__name__ for base in getattr(getattr(item, "cls", None), "__mro__", ())}:
+            item.add_marker(pytest.mark.conformance)
         if item.path.name in HOSTILE_FILES or "hostile" in item.name:
             item.add_marker(pytest.mark.hostile)
             item.add_marker(pytest.mark.proof)

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import socket
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +13,8 @@ import botocore.loaders
 import botocore.session
 import pytest
 from botocore.config import Config
+
+from haulier.testing.servers import ServerProcess, beside_python, free_port
 
 ACCESS, SECRET = "an-access-key", "a-secret-key-for-tests"
 PART = 512
@@ -73,42 +71,6 @@ def table(url, bucket, **more):
     }
 
 
-def program(name):
-    return str(Path(sys.executable).parent / name)
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def started(command, port, environ=None):
-    """A process that listens; waits until it does."""
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **(environ or {})}
-    )
-    for _ in range(600):
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            assert process.poll() is None, f"{command[0]} ended"
-            time.sleep(0.05)
-        else:
-            return process
-    process.kill()
-    raise AssertionError(f"{command[0]} does not listen")
-
-
-def stopped(process):
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(10)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def one_loader():
     """The library's description of the service is read once, not for each of some hundred backends."""
@@ -121,20 +83,19 @@ def one_loader():
 @pytest.fixture(scope="session")
 def moto():
     port = free_port()
-    process = started(
-        [program("moto_server"), "-H", "127.0.0.1", "-p", str(port)], port, {"S3_UPLOAD_PART_MIN_SIZE": "1"}
-    )
-    yield Server("moto", f"http://127.0.0.1:{port}")
-    stopped(process)
+    command = [beside_python("moto_server"), "-H", "127.0.0.1", "-p", str(port)]
+    with ServerProcess(command, port, environ={"S3_UPLOAD_PART_MIN_SIZE": "1"}) as process:
+        yield Server("moto", process.url)
 
 
 @pytest.fixture(scope="session")
 def rclone(tmp_path_factory):
     port, folder = free_port(), tmp_path_factory.mktemp("rclone")
-    command = [program("rclone"), "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{ACCESS},{SECRET}"]
-    process = started([*command, "--config", os.devnull, str(folder)], port)
-    yield Server("rclone", f"http://127.0.0.1:{port}", folder)
-    stopped(process)
+    command = [beside_python("rclone"), "serve", "s3", "--addr", f"127.0.0.1:{port}"]
+    with ServerProcess(
+        [*command, "--auth-key", f"{ACCESS},{SECRET}", "--config", os.devnull, str(folder)], port
+    ) as process:
+        yield Server("rclone", process.url, folder)
 
 
 @pytest.fixture(params=["moto", pytest.param("rclone", marks=pytest.mark.full)])
