@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from benchmarks.files import Workload
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -41,15 +43,15 @@ class Contestant:
         name: For the table.
         command: Makes the command line, anew for each round.
         does: What it checks and signs, in a few words.
+        proves: Raises if the work was not done; called after each run.
         environment: Added to this process's own.
-        proves: Raises if the work was not done; called after each round.
     """
 
     name: str
     command: Callable[[int], Sequence[str]]
     does: str
+    proves: Callable[[Workload], None] = lambda _: None
     environment: Mapping[str, str] | None = None
-    proves: Callable[[int], None] = lambda _: None
 
 
 def run(command: Sequence[str], environment: Mapping[str, str] | None, log: Path) -> Cost:
@@ -77,12 +79,13 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None, log: Path
 
 
 def alternate(
-    contestants: Sequence[Contestant], rounds: int, log: Path, clean: Callable[[], None]
+    contestants: Sequence[Contestant], workload: Workload, rounds: int, log: Path, clean: Callable[[], None]
 ) -> dict[str, list[Cost]]:
     """Run all, one after the other, round after round, each round beginning with the next, so that a drift meets all.
 
     Args:
         contestants: Whom to run.
+        workload: What each has to do.
         rounds: How often each.
         log: Where what they say is kept until the next.
         clean: Called before each run: removes what the last one left.
@@ -93,7 +96,7 @@ def alternate(
         for contestant in [*contestants[first:], *contestants[:first]]:
             clean()
             costs[contestant.name].append(run(contestant.command(number), contestant.environment, log))
-            contestant.proves(number)
+            contestant.proves(workload)
     return dict(costs)
 
 
@@ -105,12 +108,13 @@ def median(costs: Sequence[Cost]) -> Cost:
 
 
 @contextlib.contextmanager
-def serving(command: Sequence[str], address: str | None = None) -> Iterator[str]:
+def serving(command: Sequence[str], address: str | None = None, word: int = -1) -> Iterator[str]:
     """A server for as long as the block runs.
 
     Args:
         command: Its command line.
         address: Where it will listen; None: its first line of output says it.
+        word: Which word of that line.
 
     Yields:
         Its address.
@@ -119,7 +123,7 @@ def serving(command: Sequence[str], address: str | None = None) -> Iterator[str]
     with subprocess.Popen(list(command), stdout=told, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             if process.stdout is not None:
-                address = process.stdout.readline().split()[-1]
+                address = process.stdout.readline().split()[word]
             _wait_for(address or "")
             yield address or ""
         finally:

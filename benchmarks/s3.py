@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 from benchmarks.files import Workload
 from benchmarks.processes import Contestant, Cost, alternate, serving
+from benchmarks.programs import CLIENTS, beside_python
 from benchmarks.table import report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-HERE = Path(__file__).resolve().parent
 BUCKET, KEY, SECRET = "bench", "bench-key", "bench-secret"
 WORKLOADS = ("1x1GiB", "8x128MiB", "2000x64KiB")
 ACCESS = {
@@ -49,14 +49,6 @@ region = "us-east-1"
 """
 
 
-def program(name: str) -> str:
-    """A program that lies beside this Python."""
-    found = Path(sys.executable).with_name(name)
-    if not found.exists():
-        raise SystemExit(f"{name} is not installed: run with `uv run --group bench`")
-    return str(found)
-
-
 def contestants(endpoint: str, source: Path, home: Path, threads: int) -> list[Contestant]:
     """All that run, each with what it does beside sending."""
     python = sys.executable
@@ -65,10 +57,10 @@ def contestants(endpoint: str, source: Path, home: Path, threads: int) -> list[C
         state, config = home / f"state-{number}", home / "haulier.toml"
         shutil.rmtree(state, ignore_errors=True)
         config.write_text(CONFIG.format(state=f"'{state}'", threads=threads, bucket=BUCKET, endpoint=endpoint))
-        return [python, str(HERE / "clients" / "haulier_send.py"), str(config), str(source)]
+        return [python, str(CLIENTS / "haulier_send.py"), str(config), str(source)]
 
     def script(name: str) -> Sequence[str]:
-        return [python, str(HERE / "clients" / name), endpoint, BUCKET, name, str(source), str(threads)]
+        return [python, str(CLIENTS / name), endpoint, BUCKET, name, str(source), str(threads)]
 
     target = f"s3://{BUCKET}"
     remote = (
@@ -79,23 +71,33 @@ def contestants(endpoint: str, source: Path, home: Path, threads: int) -> list[C
             "haulier",
             haulier,
             "durable queue and receipts; SHA-256 of the file; a checksum per part; signed; the object asked for",
-            ACCESS,
+            environment=ACCESS,
         ),
-        Contestant("boto3", lambda _: script("boto3_threads.py"), "SHA-256 and CRC32 of each body; signed", ACCESS),
-        Contestant("obstore", lambda _: script("obstore_put.py"), "SHA-256 of each body; signed", ACCESS),
+        Contestant(
+            "boto3", lambda _: script("boto3_threads.py"), "SHA-256 and CRC32 of each body; signed", environment=ACCESS
+        ),
+        Contestant("obstore", lambda _: script("obstore_put.py"), "SHA-256 of each body; signed", environment=ACCESS),
         Contestant(
             "s5cmd",
             lambda _: [
-                *(program("s5cmd"), "--log", "error", "--endpoint-url", endpoint, "--numworkers", str(threads * 4)),
+                *(
+                    beside_python("s5cmd"),
+                    "--log",
+                    "error",
+                    "--endpoint-url",
+                    endpoint,
+                    "--numworkers",
+                    str(threads * 4),
+                ),
                 *("cp", f"{source}/", f"{target}/s5cmd/"),
             ],
             "SHA-256 of each body; signed",
-            ACCESS,
+            environment=ACCESS,
         ),
         Contestant(
             "rclone",
             lambda _: [
-                *(program("rclone"), "--config", "/dev/null", "copy", "--no-traverse", "--ignore-times"),
+                *(beside_python("rclone"), "--config", "/dev/null", "copy", "--no-traverse", "--ignore-times"),
                 *("--s3-no-check-bucket", "--transfers", str(threads * 4), str(source), f"{remote}:{BUCKET}/rclone"),
             ],
             "MD5 of each part; signed; the object asked for",
@@ -103,11 +105,11 @@ def contestants(endpoint: str, source: Path, home: Path, threads: int) -> list[C
         Contestant(
             "awscli",
             lambda _: [
-                *(program("aws"), "--endpoint-url", endpoint, "s3", "cp", "--recursive", "--only-show-errors"),
+                *(beside_python("aws"), "--endpoint-url", endpoint, "s3", "cp", "--recursive", "--only-show-errors"),
                 *(str(source), f"{target}/awscli"),
             ],
             "SHA-256 and CRC64NVME of each body; signed",
-            ACCESS,
+            environment=ACCESS,
         ),
     ]
 
@@ -122,11 +124,11 @@ def free_port() -> int:
 def servers(kind: str, home: Path) -> tuple[Sequence[str], str | None]:
     """The server's command, and its address where it does not print it."""
     if kind == "sink":
-        return [sys.executable, str(HERE / "s3_sink.py")], None
+        return [sys.executable, str(CLIENTS.with_name("s3_sink.py"))], None
     (home / "served" / BUCKET).mkdir(parents=True)
     address = f"127.0.0.1:{free_port()}"
     keys = f"{KEY},{SECRET}"
-    command = (program("rclone"), "serve", "s3", "--addr", address, "--auth-key", keys, "--config", "/dev/null")
+    command = (beside_python("rclone"), "serve", "s3", "--addr", address, "--auth-key", keys, "--config", "/dev/null")
     return [*command, str(home / "served")], f"http://{address}"
 
 
@@ -145,7 +147,7 @@ def measured(
     with serving(command, address) as endpoint:
         known = contestants(endpoint, home / "source", home, arguments.threads)
         chosen = [one for one in known if not arguments.only or one.name in arguments.only]
-        costs = alternate(chosen, arguments.rounds, home / "log", clean)
+        costs = alternate(chosen, workload, arguments.rounds, home / "log", clean)
     shutil.rmtree(home)
     return chosen, costs
 

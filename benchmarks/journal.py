@@ -1,0 +1,94 @@
+"""The journal at scale: queueing, claiming, asking, with a thousand tasks and with many more."""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from haulier.journal.api import TaskFilter
+from haulier.journal.sqlite import SqliteJournal
+from haulier.models import TaskState
+from haulier.testing.journal_rows import task_row
+
+BATCH = 1000
+CLAIMS = 300
+PAGE = 50
+OWNER = "benchmark"
+
+
+def queued(journal: SqliteJournal, first: int, count: int) -> None:
+    """So many more tasks, a batch in each transaction."""
+    for start in range(first, first + count, BATCH):
+        rows = [task_row(number) for number in range(start, min(start + BATCH, first + count))]
+        journal.write(lambda tx, rows=rows: [tx.insert_task(row) for row in rows])
+
+
+def claimed(journal: SqliteJournal) -> float:
+    """Seconds of one claim: the best task of a backend becomes ours."""
+    began = time.perf_counter()
+
+    def change(tx) -> None:
+        row = tx.ready("main", 1e12, 1)[0]
+        tx.update_task(row.id, state=TaskState.UPLOADING, owner=OWNER, epoch=row.epoch + 1)
+
+    journal.write(change, durable=False)
+    return time.perf_counter() - began
+
+
+def milliseconds(work, times: int = 20) -> float:
+    """The median of some runs."""
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken) * 1000
+
+
+def line(journal: SqliteJournal, path: Path, count: int, rate: float) -> str:
+    """What it costs to claim and to ask now."""
+    claims = sorted(claimed(journal) * 1000 for _ in range(CLAIMS))
+    status = milliseconds(lambda: journal.read(lambda tx: tx.counts()))
+    waiting = TaskFilter(frozenset({TaskState.QUEUED}), limit=PAGE)
+    page = milliseconds(lambda: journal.read(lambda tx: tx.tasks(waiting)))
+    counts = journal.read(lambda tx: tx.counts())
+    if sum(counts.values()) != len(journal.read(lambda tx: tx.tasks(TaskFilter()))):
+        raise SystemExit("the counters differ from a full count")
+    size = sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*")) / count
+    cells = (f"{rate:,.0f}", f"{claims[len(claims) // 2]:.2f}", f"{claims[int(len(claims) * 0.99)]:.2f}")
+    return f"| {count:,} | " + " | ".join([*cells, f"{status:.2f}", f"{page:.2f}", f"{size:,.0f}"]) + " |"
+
+
+def main() -> None:
+    """Fill a journal and print a line at a thousand tasks and one at the end."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.journal", description=__doc__)
+    parser.add_argument("--tasks", type=int, default=1_000_000)
+    arguments = parser.parse_args()
+    home = Path(tempfile.mkdtemp(prefix="haulier-bench-", dir=Path.cwd()))
+    journal = SqliteJournal(home / "journal.db")
+    try:
+        print(f"Queued {BATCH} in each durable transaction; {CLAIMS} claims; status and a page of {PAGE}: medians.\n")
+        print("| tasks | queued/s | claim p50 ms | claim p99 ms | status ms | page ms | bytes a task |")
+        print("|---|---|---|---|---|---|---|")
+        present = 0
+        for goal in (1000, arguments.tasks):
+            began = time.perf_counter()
+            queued(journal, present + 1, goal - present)
+            rate = (goal - present) / (time.perf_counter() - began)
+            present = goal
+            print(line(journal, home / "journal.db", present, rate), flush=True)
+    finally:
+        journal.close()
+        shutil.rmtree(home)
+    print(
+        f"\nPeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB, the full count included."
+    )
+
+
+if __name__ == "__main__":
+    main()
