@@ -210,6 +210,38 @@ def test_a_private_folder_is_closed_to_others_and_an_existing_one_stays_as_it_is
     assert stat.S_IMODE(state.stat().st_mode) == 0o750
 
 
+def test_a_private_file_is_closed_to_others_and_takes_the_place_of_an_old_one(files, tmp_path):
+    path = tmp_path / "token"
+    path.write_text("old")
+    path.chmod(0o644)
+    files.write_private(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_private_file_stays_as_it_is_when_it_may_not_be_replaced(files, tmp_path):
+    path = tmp_path / "secret.key"
+    files.write_private(path, b"first", over=False)
+    with pytest.raises(FileExistsError):
+        files.write_private(path, b"second", over=False)
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_private_file_that_cannot_be_synced_leaves_the_old_one_and_nothing_else(tmp_path):
+    class FullDisk(PosixSystem):
+        def fsync_file(self, fd):
+            raise OSError(errno.ENOSPC, "no space left on device")
+
+    path = tmp_path / "token"
+    path.write_text("old")
+    with pytest.raises(OSError, match="no space"):
+        Files(FullDisk()).write_private(path, b"new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_syncing_a_file_and_its_folder(files, tmp_path):
     with (tmp_path / "a").open("wb") as stream:
         files.fsync_file(stream.fileno())

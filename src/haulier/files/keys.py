@@ -6,10 +6,9 @@ import hashlib
 import hmac
 import importlib.util
 import json
-import os
 import secrets
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +142,9 @@ def _alone(folder: Path, files: Files) -> Iterator[None]:
 
 def _from_file(path: Path, files: Files) -> bytes:
     if not path.exists():
-        _write_key(path, files)
+        with suppress(FileExistsError):  # another process was first
+            files.write_private(path, secrets.token_hex(KEY_BYTES).encode("ascii"), over=False)
+        files.fsync_folder(path.parent)  # it may have died since
     try:
         key = bytes.fromhex(path.read_text("ascii").strip())
     except (OSError, ValueError) as error:
@@ -151,19 +152,3 @@ def _from_file(path: Path, files: Files) -> bytes:
     if len(key) != KEY_BYTES:
         raise StateFolderError("the key file does not hold a key", where=str(path))
     return key
-
-
-def _write_key(path: Path, files: Files) -> None:
-    """Write a fresh key under a name of its own, then put it in place unless another process was first."""
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(descriptor, secrets.token_hex(KEY_BYTES).encode("ascii"))
-        files.fsync_file(descriptor)
-    finally:
-        os.close(descriptor)
-    try:
-        files.rename_no_replace(draft, path)
-    except FileExistsError:
-        draft.unlink()
-    files.fsync_folder(path.parent)

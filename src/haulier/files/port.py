@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 import stat
 import time
@@ -274,6 +275,34 @@ class Files:
         """Rename over whatever has the name; on Windows with bounded tries while somebody holds it open."""
         old, new = self._path(src), self._path(dst)
         self._patiently(lambda: os.replace(old, new))
+
+    def write_private(self, path: StrPath, content: bytes, *, over: bool = True) -> None:
+        """Write a file that this user alone may read (mode 0600): at once or not at all, and to last.
+
+        Args:
+            path: Its name, in a folder that exists.
+            content: All of it.
+            over: Whether it may take the place of another.
+
+        Raises:
+            FileExistsError: Something has the name, and ``over`` is not set; it stays as it was.
+            OSError: It cannot be written; what had the name stays as it was.
+        """
+        target = Path(self._path(path))
+        draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        try:
+            try:
+                left = memoryview(content)
+                while left:
+                    left = left[os.write(descriptor, left) :]
+                self.fsync_file(descriptor)
+            finally:
+                os.close(descriptor)
+            (self.replace if over else self.rename_no_replace)(draft, target)
+        finally:
+            draft.unlink(missing_ok=True)
+        self.fsync_folder(target.parent)
 
     def remove(self, path: StrPath) -> None:
         """Delete a file; on Windows with bounded tries while somebody holds it open."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -218,26 +216,11 @@ class Stores:
                 raise ConfigError(
                     f"the file {path} holds something else", where=self.where, advice="Name another with --file"
                 )
-            _write_private(path, text, self.files)
+            if not path.parent.exists():
+                self.files.make_private_dir(path.parent)
+            self.files.write_private(path, text.encode())
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it holds no text"
             raise ConfigError(
                 f"the file {path} cannot be written: {reason}", where=self.where, advice="Name another with --file"
             ) from None
-
-
-def _write_private(path: Path, text: str, files: Files) -> None:
-    """Write a file that this user alone may read, at once or not at all."""
-    if not path.parent.exists():
-        files.make_private_dir(path.parent)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-            stream.flush()
-            files.fsync_file(stream.fileno())
-        files.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-    files.fsync_folder(path.parent)
