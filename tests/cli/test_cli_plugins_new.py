@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,42 @@ def test_what_is_written_can_be_built(written, tmp_path):
     built = subprocess.run(["uv", "build", "--wheel", "-o", str(tmp_path), "."], cwd=written, check=False)
     assert built.returncode == 0
     assert [path.name for path in tmp_path.glob("*.whl")] == ["haulier_cold_shelf-0.1.0-py3-none-any.whl"]
+
+
+@pytest.mark.full
+def test_the_steps_of_its_readme_work_in_an_environment_of_its_own(written, tmp_path):
+    def run(*command, **more):
+        return subprocess.run(command, check=True, capture_output=True, text=True, **more).stdout
+
+    home = tmp_path / "venv"
+    run("uv", "venv", "--seed", "--python", sys.executable, str(home))
+    run("uv", "build", "--wheel", "--package", "haulier", "-o", str(tmp_path), str(ROOT))
+    (wheel,) = tmp_path.glob("haulier-*.whl")
+    programs = home / ("Scripts" if sys.platform == "win32" else "bin")
+    run("uv", "pip", "install", "--python", str(programs / "python"), str(wheel))
+    alone = json.loads(run("uv", "pip", "list", "--python", str(programs / "python"), "--format", "json"))
+    assert not [one["name"] for one in alone if re.search("boto|aws|azure|google|requests|starlette", one["name"])]
+
+    (tmp_path / "haulier.toml").write_text('[upload]\nstate_dir = "state"\n[backends.s3]\nbucket = "recordings"\n', "utf-8")
+    refused = subprocess.run(
+        [programs / "haulier", "send", "a.mp4"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 4
+    assert "Install the package haulier-s3" in refused.stderr
+
+    steps = re.findall(r"^\$ (.+)$", (written / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert steps == ["pip install -e . pytest", "pytest", "haulier plugins"]
+    environ = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "HAULIER"))
+    }
+    environ |= {"PATH": f"{programs}{os.pathsep}{environ['PATH']}", "VIRTUAL_ENV": str(home)}
+    outputs = [run(step, cwd=written, env=environ, shell=True) for step in steps]
+    assert " passed" in outputs[1]
+    listed = json.loads(run("haulier plugins --json", cwd=written, env=environ, shell=True))["plugins"]
+    (found,) = [one for one in listed if one["name"] == "cold-shelf"]
+    assert (found["distribution"], found["version"], found["backends"]) == (
+        "haulier-cold-shelf",
+        "0.1.0",
+        ["cold-shelf"],
+    )
+    assert found["error"] is None

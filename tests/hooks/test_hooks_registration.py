@@ -1,10 +1,13 @@
 """Backend types, commands and readers: asked once each, isolated, never replaced silently."""
 
+import re
+from importlib.metadata import requires
 from types import SimpleNamespace
 
 import click
 import pytest
 
+from haulier import UploadManager
 from haulier.backends import builtin
 from haulier.backends.api import API_LEVEL, Backend, PutBackend
 from haulier.errors import PluginError, UnknownBackendError
@@ -142,8 +145,33 @@ def test_an_unknown_type_names_the_known_and_the_nearest_and_the_package():
     assert "haulier-filesytem" in text
 
 
-def test_an_unknown_type_names_the_package_to_install():
-    assert "Install the package haulier-azure" in message(host_of(builtin=[builtin]), "azure")
+@pytest.mark.parametrize("type_name", ["s3", "azure", "gcs", "wats"])
+def test_a_type_whose_plugin_is_not_installed_names_the_package_to_install(type_name):
+    text = message(host_of(builtin=[builtin]), type_name)
+    assert text.endswith(f"Install the package haulier-{type_name}")
+
+
+@pytest.mark.parametrize("type_name", ["s3", "azure", "gcs", "wats"])
+def test_nothing_is_queued_for_a_configuration_that_names_such_a_type(type_name, tmp_path):
+    (tmp_path / "clip.mp4").write_bytes(b"x")
+    document = {
+        "upload": {"backend": "archive", "state_dir": str(tmp_path / "state")},
+        "plugins": {"allow": ["nothing-that-is-installed"]},
+        "backends": {"archive": {"type": type_name}},
+    }
+    manager = UploadManager.open(document)
+    try:
+        with pytest.raises(UnknownBackendError, match=f"no plugin brings the backend type '{type_name}'"):
+            manager.submit(tmp_path / "clip.mp4")
+        assert manager.tasks() == []
+    finally:
+        manager.close()
+
+
+def test_the_core_needs_no_sdk():
+    needed = [line for line in requires("haulier") if "extra ==" not in line]
+    assert needed
+    assert [line for line in needed if re.match("boto|aws|azure|google|gcs|requests|httpx|aiohttp", line)] == []
 
 
 def entry_point(name, load, distribution):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 RECORDS = Path(__file__).with_name("defects")
 WITNESS = Path(__file__).with_name("witness.py")
-SOURCES = ("src", "plugins/haulier-wats/src")
+SOURCES = ("src", *(f"plugins/{path.name}/src" for path in sorted((ROOT / "plugins").iterdir())))
 PROCESSES = 2
 PATIENCE = 180.0  # seconds for the tests of one defect: one that hangs is not caught
 INVARIANTS = range(1, 11)

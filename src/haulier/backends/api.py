@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 API_LEVEL = 1
-"""Level of this contract; a backend class names the one it was written for in ``api_level``."""
+"""Level of this contract. It rises when a class that was right may be wrong afterwards."""
 
 
 class PartsMode(StrEnum):
@@ -112,7 +112,8 @@ class Abilities:
         commit: What makes the upload visible.
         if_absent: How an existing object is protected.
         part_digests: Names of digests it wants of each part before it is sent: those that :func:`hashlib.new` knows,
-            and ``crc32c`` and ``crc64nvme`` where the package ``awscrt`` is installed.
+            and ``crc32c`` and ``crc64nvme`` where the package ``awscrt`` (for the first also ``google-crc32c``) is
+            installed.
         whole_digests: Names of digests it wants of each artifact at commit. ``sha256`` is always there.
         proof: The strongest proof it offers.
         sidecar_first: Whether the sidecar is sent before the media file.
@@ -363,14 +364,14 @@ class Backend(ABC):
         type: The backend type that configurations name.
         options_type: A frozen dataclass; its fields are the options of the backend's table. The core validates the
             table against it; :class:`haulier.config.secrets.Secret` marks secrets; field metadata ``help`` documents.
-        api_level: Level of this contract it was written for.
+        api_level: Level of this contract it was written for. A class that names none was written for the first.
         abilities: What it can do at best.
         limits: Its sizes.
     """
 
     type: ClassVar[str]
     options_type: ClassVar[Any]
-    api_level: ClassVar[int] = API_LEVEL
+    api_level: ClassVar[int] = 1
     abilities: Abilities = Abilities()
     limits: Limits = Limits()
 
@@ -487,7 +488,7 @@ class PutBackend(ABC):
 
     type: ClassVar[str]
     options_type: ClassVar[Any]
-    api_level: ClassVar[int] = API_LEVEL
+    api_level: ClassVar[int] = 1
     if_absent: IfAbsent = IfAbsent.NONE
     proof: Proof | None = None
     limits: Limits = Limits()

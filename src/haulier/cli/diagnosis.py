@@ -103,7 +103,8 @@ def check_plugins(host: PluginHost) -> Iterator[Finding]:
             yield Finding(name, Grade.FAILED, record.error, "Mend, upgrade or uninstall it", ExitCode.FAILED)
         else:
             brings = f"brings {', '.join(record.backends)}" if record.backends else "loaded"
-            yield Finding(name, Grade.OK, f"{brings} ({record.distribution} {record.version})".replace(" )", ")"))
+            origin = f"{record.distribution} {record.version}".strip()
+            yield Finding(name, Grade.OK, f"{brings} ({origin})" if origin else brings)
 
 
 def check_state(manager: UploadManager) -> Iterator[Finding]:

@@ -95,17 +95,24 @@ def check_backend_class(found: Any) -> str:
     name = getattr(found, "type", None)
     if not isinstance(name, str) or not name:
         raise RefusedError(f"the backend class {found.__name__} names no type: set its class attribute 'type'")
-    if found.api_level != API_LEVEL:
-        raise RefusedError(
-            f"the backend type {name!r} was written for level {found.api_level} of the backend contract, "
-            f"and this version supports level {API_LEVEL}: upgrade the older of the two"
-        )
+    _check_level(name, found.api_level)
     if not hasattr(found, "options_type"):
         raise RefusedError(f"the backend type {name!r} has no options: set its class attribute 'options_type'")
     if inspect.isabstract(found):
         missing = ", ".join(sorted(found.__abstractmethods__))
         raise RefusedError(f"the backend type {name!r} is not complete: it lacks {missing}")
     return name
+
+
+def _check_level(name: str, level: Any) -> None:
+    """Levels differ in what a method means: a class of another one might do harm while it seems to work."""
+    if not isinstance(level, int):
+        raise RefusedError(f"the backend type {name!r} has the api_level {level!r}: set it to a number such as 1")
+    if level != API_LEVEL:
+        raise RefusedError(
+            f"the backend type {name!r} was written for level {level} of the backend contract, and this version of "
+            f"Haulier has level {API_LEVEL}: upgrade {'Haulier' if level > API_LEVEL else 'the plugin'}"
+        )
 
 
 def commands_from(answer: Any) -> tuple[click.Command, ...]:

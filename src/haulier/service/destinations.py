@@ -7,7 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from haulier.backends.api import API_LEVEL, Backend, PutBackend
+from haulier.backends.api import Backend, PutBackend
 from haulier.errors import HaulierError, PluginError, UnknownBackendError
 from haulier.threads import Ended, SystemThreads
 
@@ -129,12 +129,6 @@ class Destinations:
             known = ", ".join(self._tables) or "none"
             raise UnknownBackendError(f"no backend {name!r} is configured (configured: {known})", where="backends")
         backend_class = self._find_class(table.type)
-        if backend_class.api_level != API_LEVEL:
-            raise PluginError(
-                f"the backend type {table.type!r} was written for contract level {backend_class.api_level}, "
-                f"this Haulier has {API_LEVEL}",
-                where=f"backends.{name}",
-            )
         options, warnings = build_options(backend_class, table, environ=self._environ, base_dir=self._base_dir)
         for warning in warnings:
             self._warn(warning)
