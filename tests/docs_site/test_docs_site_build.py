@@ -25,6 +25,7 @@ PUBLIC = [
     "haulier.hooks.spec",
     "haulier.models",
     "haulier.testing.backend_suite",
+    "haulier_gcs",
     "haulier_s3",
     "haulier_wats.compat",
 ]
@@ -110,7 +111,13 @@ def test_plugins_contributing_and_changelog_have_pages_that_others_link_to(site,
     linked = {
         (path.parent / urlsplit(link).path).resolve() for path, page in read.items() for link in page.links if link
     }
-    for name in ["plugins/haulier-wats", "plugins/haulier-s3", "about/contributing", "about/changelog"]:
+    for name in [
+        "plugins/haulier-wats",
+        "plugins/haulier-gcs",
+        "plugins/haulier-s3",
+        "about/contributing",
+        "about/changelog",
+    ]:
         assert (site / f"{name}.html").resolve() in linked
     assert "The reference server" in (site / "plugins" / "haulier-wats.html").read_text("utf-8")
 

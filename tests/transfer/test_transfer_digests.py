@@ -36,6 +36,17 @@ def test_a_crc_whose_package_is_missing_says_which(monkeypatch):
     assert new_digest("md5").hexdigest()
 
 
+def test_crc32c_is_computed_by_the_other_package_as_well(monkeypatch):
+    monkeypatch.setitem(sys.modules, "awscrt", None)
+    pieces = new_digest("crc32c")
+    for start in range(0, 9, 4):
+        pieces.update(memoryview(bytearray(CHECK))[start : start + 4])
+    assert pieces.hexdigest() == "e3069283"
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ValueError, match="awscrt or google-crc32c"):
+        new_digest("crc32c")
+
+
 class TellingBackend(MemoryBackend):
     """Tells digests of the parts it holds, of which one is wrong until the session ends."""
 

@@ -19,7 +19,14 @@ from haulier.backends.api import (
     ResumeMode,
     Token,
 )
-from haulier.errors import CancelledError, ConflictError, SessionLostError, TransferError, ValidationError
+from haulier.errors import (
+    CancelledError,
+    ConflictError,
+    PermissionDeniedError,
+    SessionLostError,
+    TransferError,
+    ValidationError,
+)
 from haulier.models import Proof
 from haulier_s3.client import S3Client
 from haulier_s3.committing import Commit, Settling
@@ -242,10 +249,13 @@ class S3Backend(Backend):
         return Held(parts=parts)
 
     def _committed(self, upload: Upload, context: Context) -> tuple[Stored, ...]:
-        """All artifacts, if each lies there as this item's."""
+        """All artifacts, if each lies there as this item's and can be looked at."""
         found = []
         for artifact in upload.artifacts:
-            stored = self._place.stat(artifact.key, context)
+            try:
+                stored = self._place.stat(artifact.key, context)
+            except PermissionDeniedError:
+                return ()
             if stored is None or (stored.item_id, stored.size) != (upload.item_id, artifact.size):
                 return ()
             found.append(stored)

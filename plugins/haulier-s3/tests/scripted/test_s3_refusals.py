@@ -315,6 +315,13 @@ def test_credentials_that_may_only_write_are_enough(service, contents):
     backend(service).probe(RunContext())
 
 
+def test_credentials_that_may_only_write_go_on_with_a_small_file_after_a_restart(service):
+    one = drive(service, SMALL).open()
+    service.rule = only(*WRITE_ONLY)
+    done = ran(one.in_new_process(backend(service)))
+    assert proofs(done)[-1] is Proof.CONTENT
+
+
 def test_credentials_that_may_not_list_parts_start_over(service):
     """What is held cannot be learnt: it is dropped and sent again."""
     one = drive(service, MEDIA).open().send_some(2)

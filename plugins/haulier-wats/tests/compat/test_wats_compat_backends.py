@@ -70,7 +70,31 @@ def s3(request, tmp_path):
     client.close()
 
 
-@pytest.fixture(params=["s3"])
+@pytest.fixture(scope="session")
+def emulator():
+    port = free_port()
+    command = [beside_python("gcp-storage-emulator"), "start", "--host=127.0.0.1", f"--port={port}", "--in-memory"]
+    with ServerProcess(command, port) as process:
+        yield process.url
+
+
+@pytest.fixture
+def gcs(request, tmp_path):
+    import requests
+
+    url = request.getfixturevalue("emulator")
+    bucket = f"host-{os.getpid()}-{abs(hash(tmp_path))}"
+    requests.post(f"{url}/storage/v1/b", json={"name": bucket}, timeout=30).raise_for_status()
+
+    def names():
+        answer = requests.get(f"{url}/storage/v1/b/{bucket}/o", timeout=30)
+        return [entry["name"] for entry in answer.json().get("items", [])]
+
+    table = {"bucket": bucket, "endpoint_url": url, "anonymous": True}
+    return Destination("gcs", table, names, {"endpoint_url": f"http://127.0.0.1:{free_port()}"})
+
+
+@pytest.fixture(params=["s3", "gcs"])
 def destination(request):
     return request.getfixturevalue(request.param)
 

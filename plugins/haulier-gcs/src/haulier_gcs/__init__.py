@@ -1,0 +1,1 @@
+"""Google Cloud Storage as a destination of Haulier."""
