@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import requests
 
     from haulier.backends.api import Context
+    from haulier.backends.http_wire import Exchange
     from haulier_gcs.bodies import Outgoing
     from haulier_gcs.options import GcsOptions
-    from haulier_gcs.wire import Exchange
 
 __all__ = ["HttpAnswer", "Transport"]
 
@@ -29,6 +29,7 @@ ANSWER_LIMIT = 8 * 1024 * 1024
 """Bytes of an answer that are kept in memory: more than a page of a thousand objects."""
 
 _READ_BLOCK = 64 * 1024
+_CONNECTIONS = 64
 _INFORMATIONAL = 1
 _SUCCESS = 2
 
@@ -129,7 +130,7 @@ class Transport:
         import requests
         import urllib3.exceptions
 
-        from haulier_gcs.wire import Exchange
+        from haulier.backends.http_wire import Exchange
 
         exchange = Exchange()
         timeout = (context.silence, patience or context.silence)
@@ -194,12 +195,12 @@ class Transport:
 def _make_session() -> requests.Session:
     import requests
 
-    from haulier_gcs.wire import WireAdapter
+    from haulier.backends.http_wire import WireAdapter
 
     session = requests.Session()
     session.adapters.clear()
     for scheme in ("http://", "https://"):
-        session.mount(scheme, WireAdapter())
+        session.mount(scheme, WireAdapter(connections=_CONNECTIONS))
     session.headers.update({"User-Agent": "haulier-gcs", "Accept": "*/*", "Accept-Encoding": "identity"})
     return session
 

@@ -15,10 +15,10 @@ import requests
 from requests.auth import AuthBase
 
 from haulier.backends.http_errors import clean_reason, error_for_status, parse_retry_after, public_url
+from haulier.backends.http_wire import Exchange, WireAdapter, tls_context
 from haulier.errors import NetworkError, ServerError
 from haulier_wats.addresses import UploadAddresses, origin_of
 from haulier_wats.failures import LIBRARY_ERRORS, root_cause, translate
-from haulier_wats.transport import Exchange, WireAdapter, tls_context
 
 if TYPE_CHECKING:
     import ssl

@@ -12,6 +12,7 @@ import tracemalloc
 
 import pytest
 
+from haulier.backends.http_wire import send_all
 from haulier.errors import (
     AuthenticationError,
     CancelledError,
@@ -21,7 +22,6 @@ from haulier.errors import (
     ThrottledError,
     ValidationError,
 )
-from haulier_wats.transport import send_all
 
 MIB = 1024 * 1024
 
