@@ -27,7 +27,7 @@ from haulier.errors import error_classes
 from haulier.events import EVENT_TYPES
 from haulier.hooks.spec import DECISIONS, EVENT_HOOKS, REGISTRATIONS, HookSpecs
 from haulier.manager import UploadManager
-from haulier.models import BackendStatus, ManagerStatus, Receipt, ReceiptEntry, Task
+from haulier.models import BackendStatus, Comparison, Group, GroupMember, ManagerStatus, Receipt, ReceiptEntry, Task
 from haulier.transfer.states import mermaid
 from haulier_wats.options import WatsOptions
 from haulier_wats.plugin import register_commands
@@ -256,6 +256,9 @@ def test_every_public_method_is_on_the_page_with_its_signature(name):
         (Task, "Task"),
         (Receipt, "Receipt"),
         (ReceiptEntry, "Receipt"),
+        (Group, "Group"),
+        (GroupMember, "Group"),
+        (Comparison, "Comparison"),
         (ManagerStatus, "ManagerStatus"),
         (BackendStatus, "ManagerStatus"),
     ],

@@ -18,11 +18,16 @@ from haulier.errors import (
     error_from_code,
 )
 from haulier.journal.api import TaskFilter
-from haulier.models import BackendStatus, ManagerStatus, Proof, Task, TaskState
+from haulier.models import Task, TaskState
+from haulier.service.comparing import compare_receipt
+from haulier.service.finding import find_receipts
+from haulier.service.holding import describe_group, warn_of_weak_proof
 from haulier.service.intake import Submission
 from haulier.service.parts import Ports, Service, open_service
+from haulier.service.summary import manager_status
 from haulier.service.workers import Waker
 from haulier.threads import Ended
+from haulier.transfer.context import RunContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,8 +36,8 @@ if TYPE_CHECKING:
     from haulier.config.models import Config
     from haulier.discovery.scan import ScanResult
     from haulier.events import Event
-    from haulier.journal.api import TaskRow
-    from haulier.models import Receipt
+    from haulier.journal.api import Transaction
+    from haulier.models import Comparison, Group, ManagerStatus, Receipt
     from haulier.threads import Runner
 
 __all__ = ["UploadManager"]
@@ -120,22 +125,13 @@ class UploadManager:
             return
         service.upkeep.bury_the_dead()
         service.upkeep.greet()
-        self._warn_of_weak_proof(service)
+        warn_of_weak_proof(self.config.upload, service.destinations)
         self._running = True
         upkeep = service.upkeep
         for name, step in (("upkeep", upkeep.keep), ("folders", upkeep.look), ("disposal", upkeep.dispose)):
             self._spawn(f"haulier-{name}", partial(self._repeat, step))
         for name in service.destinations.names:
             self._employ(service, name)
-
-    def _warn_of_weak_proof(self, service: Service) -> None:
-        """Say at the start when sources may go although nobody compared their content."""
-        if not self.config.upload.delete_after_upload or not self.config.upload.backend:
-            return
-        strongest = service.destinations.get(self.config.upload.backend).abilities.proof
-        needed = Proof(self.config.upload.delete_proof) if self.config.upload.delete_proof else strongest
-        if needed is not Proof.CONTENT:
-            log.warning("sources are deleted after upload on a proof of %s only, not of their content", needed)
 
     def close(self, timeout: float = 2.0) -> None:
         """Stop within ``timeout`` seconds. Work in flight keeps its sessions and goes on at the next start."""
@@ -226,7 +222,7 @@ class UploadManager:
         sidecar: StrPath | None = None,
         metadata: Mapping[str, Any] | None = None,
         backend: str | None = None,
-        also: Iterable[str] = (),
+        also: Iterable[str] | None = None,
     ) -> Task:
         """Queue a file. When this returns the task survives a kill, an exit and a power cut; the file stays yours.
 
@@ -237,10 +233,11 @@ class UploadManager:
             sidecar: Its metadata file, if any.
             metadata: A JSON object to go with it.
             backend: Name of a configured backend; None for ``upload.backend``.
-            also: Names of further backends: one task each, linked by ``group``. The source goes only when all are done.
+            also: Names of further backends: one task each, linked by ``group``. The source goes only when all have
+                proof of it. None for ``upload.also``.
 
         Returns:
-            The task of the first backend.
+            The task of the first backend; ``tasks(group=task.group)`` gives the others too.
 
         Raises:
             InputError: A file is missing, a folder or unreadable; the sidecar or metadata is broken.
@@ -248,15 +245,19 @@ class UploadManager:
             JournalError: It could not be written down; nothing was queued.
         """
         service = self.service
-        names = list(dict.fromkeys([service.chosen_backend(backend), *also]))
-        for name in names:
-            service.destinations.get(name)
-        taken = service.intake.take([Submission(path, name, sidecar, metadata or {}) for name in names], linked=True)
+        first, *further = service.chosen_backends(backend, also)
+        taken = service.intake.take([Submission(path, first, sidecar, metadata or {}, also=tuple(further))])
         self._waker.wake()
         return taken[0].row.snapshot()
 
     def scan(
-        self, folder: StrPath, *, max_age_days: float | None = None, backend: str | None = None, settled: bool = False
+        self,
+        folder: StrPath,
+        *,
+        max_age_days: float | None = None,
+        backend: str | None = None,
+        also: Iterable[str] | None = None,
+        settled: bool = False,
     ) -> tuple[list[Task], ScanResult]:
         """Queue what lies in a folder, once, whatever its age unless ``max_age_days`` is given.
 
@@ -264,23 +265,23 @@ class UploadManager:
             folder: The folder.
             max_age_days: Leave older files alone.
             backend: Name of a configured backend.
+            also: See :meth:`submit`.
             settled: Take files at once instead of waiting until they stood still.
 
         Returns:
-            The tasks of everything that was taken (also those known before), and what was found; its ``queued`` has
-            the ids of the tasks that are new.
+            The tasks of everything that was taken (also those known before), of each file at each of its backends, and
+            what was found; its ``queued`` has the ids of the tasks that are new.
 
         Raises:
             InputError: The folder cannot be listed.
             JournalError: It could not be written down.
         """
         service = self.service
-        name = service.chosen_backend(backend)
-        service.destinations.get(name)
+        names = service.chosen_backends(backend, also)
         result = service.look(folder, max_age_days=max_age_days, settled=settled)
         if result.unreachable is not None:
             raise InputError(f"the folder cannot be listed ({result.unreachable})", where=os.fspath(folder))
-        taken = service.take_candidates(result, name)
+        taken = service.take_candidates(result, names)
         self._waker.wake()
         queued = frozenset(one.row.id for one in taken if one.created)
         return [one.row.snapshot() for one in taken], replace(result, queued=queued)
@@ -341,11 +342,12 @@ class UploadManager:
         *,
         states: Iterable[TaskState] = (),
         backend: str = "",
+        group: str = "",
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[Task]:
-        """Snapshots of tasks in order of submission."""
-        query = TaskFilter(frozenset(states), backend, limit=limit, newest_first=newest_first)
+        """Snapshots of tasks in order of submission; ``group`` asks for those of one submit to several backends."""
+        query = TaskFilter(frozenset(states), backend, limit=limit, group=group, newest_first=newest_first)
         return [row.snapshot() for row in self.service.journal.read(lambda tx: tx.tasks(query))]
 
     def snapshots(self, task_ids: Iterable[str]) -> list[Task]:
@@ -356,22 +358,25 @@ class UploadManager:
 
     def status(self) -> ManagerStatus:
         """A summary; costs the same for any number of tasks."""
-        service = self.service
-        counts, rows = service.journal.read(lambda tx: (tx.counts(), {row.name: row for row in tx.backends()}))
-        names = [*service.destinations.names, *(name for name in rows if name not in service.destinations.names)]
-        backends = tuple(
-            BackendStatus(
-                name,
-                service.destinations.type_of(name),
-                rows[name].suspended if name in rows else None,
-                rows[name].since if name in rows else None,
-                rows[name].probe_at if name in rows else None,
-                rows[name].error if name in rows else None,
-            )
-            for name in names
-        )
-        error = service.upkeep.journal_error
-        return ManagerStatus(counts, backends, self._running, str(error) if error else None, service.problems())
+        return manager_status(self.service, running=self._running)
+
+    def group(self, task: Task | str) -> Group:
+        """How the destinations of a task's file stand, and whether its source may go; ``task`` is a task or its id.
+
+        Raises:
+            TaskNotFoundError: No such task.
+        """
+        task_id = task if isinstance(task, str) else task.id
+        is_enough = self.service.disposer.is_enough
+
+        def query(tx: Transaction) -> Group | None:
+            row = tx.task(task_id)
+            return None if row is None else describe_group(tx, row, is_enough)
+
+        found = self.service.journal.read(query)
+        if found is None:
+            raise TaskNotFoundError("no task has this id", where=task_id)
+        return found
 
     def receipt(self, task_id: str) -> Receipt | None:
         """The receipt of a task, None before it is completed."""
@@ -380,6 +385,34 @@ class UploadManager:
     def receipts(self, *, after: int = 0, limit: int | None = None) -> list[Receipt]:
         """Receipts with a greater number than ``after``, oldest first."""
         return list(self.service.journal.read(lambda tx: tx.receipts(after, limit)))
+
+    def find_receipts(self, name: str) -> list[Receipt]:
+        """Where a recording is, in all backends, oldest receipt first; none of them is asked.
+
+        Args:
+            name: A file name, a glob, a part of a path, or the beginning of an item id or SHA-256.
+
+        Raises:
+            InputError: There is nothing to look for in it.
+        """
+        return self.service.journal.read(lambda tx: find_receipts(tx, name))
+
+    def verify(self, receipts: Iterable[Receipt], *, read: bool = False) -> list[Comparison]:
+        """Ask destinations whether what these receipts tell of is still there. Waits for their answers.
+
+        Args:
+            receipts: See :meth:`receipts` and :meth:`find_receipts`.
+            read: Whether objects are read back where a destination tells no digest of them.
+
+        Returns:
+            One per artifact; one that cannot be asked is said so, and raises nothing.
+        """
+        upload = self.config.upload
+        context = RunContext(silence=upload.upload_timeout, commit_timeout=upload.commit_timeout)
+        destinations = self.service.destinations
+        return [
+            found for receipt in receipts for found in compare_receipt(receipt, destinations.get, context, read=read)
+        ]
 
     # -- operators ---------------------------------------------------------------------------------------------
 
@@ -412,16 +445,7 @@ class UploadManager:
             The ids of those tasks; :attr:`~haulier.models.Task.disposal` tells what became of each.
         """
         service = self.service
-
-        def may_go(row: TaskRow, receipt: Receipt) -> bool:
-            if self.config.upload.delete_proof:
-                return receipt.proof.strength >= Proof(self.config.upload.delete_proof).strength
-            try:
-                return receipt.proof.strength >= service.destinations.get(row.backend).abilities.proof.strength
-            except HaulierError:  # it is configured no more: nobody can tell what it would offer
-                return receipt.proof is Proof.CONTENT
-
-        released = service.operations.release_sources(may_go)
+        released = service.operations.release_sources(service.disposer.is_enough)
         service.workers.sources_to_go.set()
         return released
 

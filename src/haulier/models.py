@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from haulier.errors import HaulierError
+
 __all__ = [
     "ArtifactRecord",
     "BackendStatus",
+    "Comparison",
     "Disposal",
     "ErrorRecord",
+    "Group",
+    "GroupMember",
     "Identity",
     "ManagerStatus",
     "Proof",
@@ -24,6 +29,7 @@ __all__ = [
     "SuspensionReason",
     "Task",
     "TaskState",
+    "Verdict",
 ]
 
 
@@ -336,6 +342,93 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupMember:
+    """How one destination of a file stands.
+
+    Attributes:
+        backend: Name of the configured backend.
+        task: Id of the task that brings the file there.
+        state: See :class:`TaskState`.
+        proof: What its receipt shows; None without one.
+        location: Where the media file lies there, without query or credentials; None without a receipt.
+        hold: Why the source may not go on account of this destination, in words; empty when it may.
+    """
+
+    backend: str
+    task: str
+    state: TaskState
+    proof: Proof | None = None
+    location: str | None = None
+    hold: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One file on its way to one or several destinations, and whether its source may go.
+
+    Attributes:
+        id: What its tasks have in common, see :class:`Task`.
+        path: Canonical path of the media file.
+        members: One per destination, in order of submission.
+        disposal: What became of the source.
+    """
+
+    id: str
+    path: str
+    members: tuple[GroupMember, ...]
+    disposal: Disposal = Disposal.KEPT
+
+    @property
+    def may_go(self) -> bool:
+        """Whether every destination has enough proof of it. It goes only where ``delete_after_upload`` is set."""
+        return not any(member.hold for member in self.members)
+
+
+class Verdict(StrEnum):
+    """What a destination's answer shows about an artifact of a receipt."""
+
+    SAME = "same"
+    DIFFERS = "differs"
+    MISSING = "missing"
+    CANNOT_TELL = "cannot tell"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One artifact of a receipt compared with what lies at its destination.
+
+    Attributes:
+        receipt: Its receipt.
+        entry: Its entry in it.
+        verdict: What was shown.
+        by: What was compared: ``content``, ``size`` or nothing.
+        remark: Why, where that is not plain.
+        error: Why the destination could not be asked, or None.
+    """
+
+    receipt: Receipt
+    entry: ReceiptEntry
+    verdict: Verdict
+    by: str = ""
+    remark: str = ""
+    error: HaulierError | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON members."""
+        return {
+            "task": self.receipt.task,
+            "backend": self.receipt.backend,
+            "role": str(self.entry.role),
+            "key": self.entry.key,
+            "location": self.entry.location,
+            "verdict": str(self.verdict),
+            "by": self.by or None,
+            "remark": self.remark,
+            "error": {"code": self.error.code, "message": self.error.what} if self.error else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class BackendStatus:
     """How a backend stands.
 
@@ -346,6 +439,7 @@ class BackendStatus:
         since: When the suspension began, seconds since the epoch.
         probe_at: When it is asked next.
         error: What led to the suspension.
+        aborts_owed: Upload sessions that nobody goes on with and that it is still to drop.
     """
 
     name: str
@@ -354,6 +448,7 @@ class BackendStatus:
     since: float | None = None
     probe_at: float | None = None
     error: ErrorRecord | None = None
+    aborts_owed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,19 @@ def test_status_tells_counts_backends_and_the_newest_tasks(work):
     newest = work.json("status", "--limit", "1")
     named = work.json("status", one["id"])
 
-    assert set(everything) == {"counts", "backends", "tasks"}
+    assert set(everything) == {"counts", "backends", "tasks", "groups"}
     assert set(everything["counts"]) == STATES
     assert everything["counts"]["completed"] == 2
     assert everything["backends"] == [
-        {"name": "archive", "type": "filesystem", "suspended": None, "since": None, "probe_at": None, "error": None}
+        {
+            "name": "archive",
+            "type": "filesystem",
+            "suspended": None,
+            "since": None,
+            "probe_at": None,
+            "error": None,
+            "aborts_owed": 0,
+        }
     ]
     assert [task["id"] for task in everything["tasks"]] == [two["id"], one["id"]]
     assert [task["id"] for task in newest["tasks"]] == [two["id"]]

@@ -87,7 +87,9 @@ def test_the_steps_of_its_readme_work_in_an_environment_of_its_own(written, tmp_
     alone = json.loads(run("uv", "pip", "list", "--python", str(programs / "python"), "--format", "json"))
     assert not [one["name"] for one in alone if re.search("boto|aws|azure|google|requests|starlette", one["name"])]
 
-    (tmp_path / "haulier.toml").write_text('[upload]\nstate_dir = "state"\n[backends.s3]\nbucket = "recordings"\n', "utf-8")
+    (tmp_path / "haulier.toml").write_text(
+        '[upload]\nstate_dir = "state"\n[backends.s3]\nbucket = "recordings"\n', "utf-8"
+    )
     refused = subprocess.run(
         [programs / "haulier", "send", "a.mp4"], cwd=tmp_path, capture_output=True, text=True, check=False
     )

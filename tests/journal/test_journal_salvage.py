@@ -15,7 +15,7 @@ from haulier.journal.salvage import Salvage
 from haulier.journal.sqlite import SqliteJournal, migrations
 from haulier.journal.wal import has_lost_commits
 from haulier.models import ArtifactRecord, Role
-from haulier.testing.journal_rows import ODD_TEXTS, media, part_row, receipt, sidecar, task_row
+from haulier.testing.journal_rows import ODD_TEXTS, abort_row, media, part_row, receipt, sidecar, task_row
 
 PAGE = 4096
 TASKS = 60
@@ -77,6 +77,15 @@ def test_of_a_sound_journal_everything_is_read_as_it_is(path, tmp_path, odd):
     found_rows, found_receipts = salvaged(path, tmp_path)
     assert found_rows == rows
     assert found_receipts == {number: [each] for number, each in receipts.items()}
+
+
+@pytest.mark.parametrize("odd", [text for name, text in ODD_TEXTS.items() if name != "zero"])
+def test_owed_aborts_are_read_as_they_are(path, tmp_path, odd):
+    write(path)
+    with closing(SqliteJournal(path)) as journal:
+        given = [journal.write(lambda tx, number=number: tx.put_abort(abort_row(number, odd))) for number in range(9)]
+    with closing(Salvage(path, path.with_name("journal.db-wal"), tmp_path / "scratch")) as found:
+        assert list(found.aborts()) == given
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -22,7 +22,7 @@ from haulier.service.opening import StateFolder
 from haulier.service.rebuilt import awaits_confirmation, confirm, rebuilt, strays
 from haulier.service.state import Keys, open_journal, source_id, state_folder
 from haulier.testing.clock import FakeClock
-from haulier.testing.journal_rows import identity, media, part_row, sidecar, task_row
+from haulier.testing.journal_rows import abort_row, identity, media, part_row, sidecar, task_row
 from haulier.testing.steps import StepProxy
 from haulier.transfer.ledger import Ledger
 from haulier.transfer.policy import Policy
@@ -316,6 +316,30 @@ def test_a_session_goes_on_only_if_its_token_can_be_unsealed(state):
         assert [row.token and row.token.public["session"] for row in rows] == ["a", None, "c"]
         assert [row.committing for row in rows] == [False, True, False]
         assert [len(journal.read(lambda tx, row=row: tx.parts(row.id))) for row in rows] == [2, 0, 2]
+
+
+def test_what_destinations_were_owed_they_still_are(state):
+    keys = fill(state, tasks=5, receipts=0)
+    token = SealedToken({"session": "a"}, keys.seal({"grant": "one"}))
+    with closing(open_journal(state, Files())) as journal:
+        known = abort_row(1, backend="main", owner="one", token=token)
+        journal.write(lambda tx: tx.put_abort(known))
+        first, second, third, *_ = rows_of(journal)
+        for task_id in (first, second, third):
+            journal.write(lambda tx, task_id=task_id: tx.update_task(task_id, token=token, nonce=f"of {task_id}"))
+        journal.write(lambda tx: tx.update_task(first, state=TaskState.UPLOADING, request="cancel"))
+        asked = {"state": TaskState.UPLOADING, "request": "cancel", "committing": True}
+        journal.write(lambda tx: tx.update_task(second, **asked))
+    damage_header(state)
+    with closing(open_journal(state, Files())) as journal:
+        rows = rows_of(journal)
+        owed = {each.nonce: each for each in journal.read(lambda tx: tx.aborts())}
+        assert rows[first].state is TaskState.CANCELLED
+        assert [rows[each].token is None for each in (first, second, third)] == [True, False, False]
+        assert set(owed) == {known.nonce, f"of {first}"}, "what may be stored, or goes on, is not aborted"
+        assert {(each.owner, each.tries) for each in owed.values()} == {("", 0)}
+        assert owed[known.nonce].token == token
+        assert journal.check() == []
 
 
 def test_a_source_that_was_on_its_way_out_gets_its_name_back(state, tmp_path):

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import pytest
 
+from haulier.journal.memory import MemoryTransaction
 from haulier.service.disposal import Disposer
 from haulier.testing.simulation import make_plan, run_many, run_plan, run_seed, shrink
 from haulier.testing.simulation.report import report, totals
@@ -76,6 +77,10 @@ def defects():
     def no_intent(self, lease, digests):
         return None
 
+    def forget(self, row):
+        return row
+
+    yield "an owed abort is forgotten", MemoryTransaction, "put_abort", forget, "left behind"
     yield "an outage is charged", Policy, "_unreachable", any_outage_is_charged, "charged"
     yield "the intent to commit is not journalled", Ledger, "intend_commit", no_intent, "doubled"
     yield "sources go without comparing", Disposer, "_is_what_was_sent", no_comparison, "deleted without proof"

@@ -14,7 +14,7 @@ from haulier.errors import HaulierError, InputError, JournalUnavailableError, Pl
 from haulier.models import ErrorRecord, TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from haulier.cli.session import Session
     from haulier.cli.signals import StopSignals
@@ -53,8 +53,13 @@ class Batch:
 
     # -- taking in ---------------------------------------------------------------------------------------------
 
-    def submit(self, file: str, sidecar: str | None) -> None:
+    def submit(self, file: str, sidecar: str | None, also: Sequence[str] = ()) -> None:
         """Queue a file; one that cannot be taken is told and does not stop the others.
+
+        Args:
+            file: Its path.
+            sidecar: Its metadata file, if any.
+            also: Names of further backends; none for those that are configured.
 
         Raises:
             HaulierError: Nothing at all can be taken in.
@@ -62,14 +67,18 @@ class Batch:
         """
         self._signals.check()
         try:
-            task = self.session.manager.submit(file, sidecar=sidecar, backend=self.session.settings.backend)
+            manager, chosen = self.session.manager, self.session.settings.backend
+            names = manager.service.chosen_backends(chosen, also or None)
+            task = manager.submit(file, sidecar=sidecar, backend=names[0], also=names[1:])
         except (InputError, PluginError) as error:
             self._refuse(file, error)
         except UnicodeEncodeError:
             advice = "Rename the file, or its folder"
             self._refuse(file, InputError("its name cannot be written as text", where=file, advice=advice))
         else:
-            self.adopt([task])
+            self.adopt(
+                one for one in manager.tasks(group=task.group) if one.item_id == task.item_id and one.backend in names
+            )
 
     def _refuse(self, file: str, error: HaulierError) -> None:
         manager = self.session.manager

@@ -6,8 +6,10 @@
 ``scan``             the same, and ``folder``; ``waiting``, ``problems``, ``ignored``: reasons by file name
 ``run --once``       ``tasks`` that were touched; ``left``: how many stay queued; ``problems`` by path
 ``run``              at its end ``completed``, ``failed``, ``cancelled``, ``left``: how many
-``status``           ``counts`` by state, ``backends``: :func:`backend_document`, ``tasks``: :func:`task_document`
-``receipts``         ``receipts``: :meth:`haulier.models.Receipt.to_dict`
+``status``           ``counts`` by state, ``backends``: :func:`backend_document`, ``tasks``: :func:`task_document`,
+                     ``groups``: :func:`group_document` of each shown task's file that has several destinations
+``receipts``         ``receipts``: :meth:`haulier.models.Receipt.to_dict`; with ``--find`` also ``missing``:
+                     ``backend``, ``task``, ``status`` of destinations that have no receipt of it yet
 ``verify``           ``artifacts``: ``task``, ``backend``, ``role``, ``key``, ``location``, ``verdict`` (``same``,
                      ``differs``, ``missing``, ``cannot tell``), ``by`` (``content``, ``size``, null), ``remark``,
                      ``error``
@@ -35,9 +37,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from haulier.models import BackendStatus, ErrorRecord, Receipt, Task
+    from haulier.models import BackendStatus, ErrorRecord, Group, Receipt, Task
 
-__all__ = ["backend_document", "error_document", "sent_document", "task_document"]
+__all__ = ["backend_document", "error_document", "group_document", "sent_document", "task_document"]
 
 
 def error_document(error: ErrorRecord | None) -> dict[str, Any] | None:
@@ -68,6 +70,7 @@ def task_document(task: Task) -> dict[str, Any]:
         "file": task.path,
         "sidecar": task.sidecar,
         "backend": task.backend,
+        "group": task.group,
         "key": task.key,
         "size": task.size,
         "acknowledged": task.acknowledged,
@@ -81,6 +84,27 @@ def task_document(task: Task) -> dict[str, Any]:
     }
 
 
+def group_document(group: Group) -> dict[str, Any]:
+    """One file and its destinations as ``status`` reports them."""
+    return {
+        "id": group.id,
+        "file": group.path,
+        "may_go": group.may_go,
+        "disposal": str(group.disposal),
+        "destinations": [
+            {
+                "backend": member.backend,
+                "task": member.task,
+                "status": str(member.state),
+                "proof": str(member.proof) if member.proof else None,
+                "location": member.location,
+                "hold": member.hold or None,
+            }
+            for member in group.members
+        ],
+    }
+
+
 def backend_document(backend: BackendStatus) -> dict[str, Any]:
     """A backend as ``status`` reports it."""
     return {
@@ -90,4 +114,5 @@ def backend_document(backend: BackendStatus) -> dict[str, Any]:
         "since": backend.since,
         "probe_at": backend.probe_at,
         "error": error_document(backend.error),
+        "aborts_owed": backend.aborts_owed,
     }

@@ -69,7 +69,10 @@ def _scan(session: Session) -> None:
 
 
 def _stands(session: Session, unusable: Collection[str]) -> set[Stand]:
-    """How those tasks stand that this process works on or could claim: all of one moment, none missed on its way."""
+    """How those tasks stand that this process works on or could claim: all of one moment, none missed on its way.
+
+    Sessions that are to be dropped now count as well.
+    """
     service = session.manager.service
     names = [name for name in session.manager.config.backends if name not in unusable]
     now = service.ports.clock.now()
@@ -82,6 +85,9 @@ def _stands(session: Session, unusable: Collection[str]) -> set[Stand]:
             retrying = tx.tasks(TaskFilter(frozenset({TaskState.RETRYING}), name, limit=MOST))
             suspended = tx.backend(name).suspended
             stands |= {stand_of(row.snapshot(), suspended, now) for row in (*queued, *retrying)}
+            running_here = any(owed.owner == service.owner.id for owed in tx.aborts(name))
+            if running_here or (suspended is None and tx.aborts(name, due=now, limit=1)):
+                stands.add(Stand.MOVING)
         return stands
 
     return service.journal.read(query)

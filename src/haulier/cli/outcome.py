@@ -58,19 +58,22 @@ def _tasks(count: int) -> str:
 
 
 def uploads_table(uploads: Iterable[tuple[Task, Receipt | None]]) -> str:
-    """Tasks with what their receipts prove."""
+    """Tasks with what their receipts prove, and their backends where these are several."""
+    shown = list(uploads)
+    several = len({task.backend for task, _ in shown}) > 1
     return table_text(
-        ("FILE", "STATUS", "SIZE", "PROOF", "LOCATION", "TASK"),
+        ("FILE", *(["BACKEND"] if several else []), "STATUS", "SIZE", "PROOF", "LOCATION", "TASK"),
         [
             (
                 task.path.replace("\\", "/").rpartition("/")[2],
+                *([task.backend] if several else []),
                 task.state,
                 size_text(receipt.size if receipt else task.size),
                 receipt.proof if receipt else "-",
                 receipt.location if receipt else "-",
                 task.id,
             )
-            for task, receipt in uploads
+            for task, receipt in shown
         ],
         right=("SIZE",),
     )

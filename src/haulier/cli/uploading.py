@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from haulier.cli.standing import stand_of, wait_until_still
 from haulier.clock import SystemClock
-from haulier.models import Disposal
+from haulier.models import Disposal, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container
@@ -134,7 +134,9 @@ class Uploading:
             return
         end = self.clock.monotonic() + DISPOSAL_SECONDS
         while self.clock.monotonic() < end:
-            if not any(task.disposal is Disposal.PENDING for task in tasks_of(self.session, task_ids)):
+            tasks = tasks_of(self.session, task_ids)
+            waiting = {task.group for task in tasks if task.state is not TaskState.COMPLETED}  # theirs cannot go yet
+            if not any(task.disposal is Disposal.PENDING and task.group not in waiting for task in tasks):
                 return
             self.pause(0.2)
 

@@ -7,6 +7,7 @@ import re
 import string
 from typing import TYPE_CHECKING, Any
 
+from haulier.config.further import settled_also
 from haulier.config.models import BackendConfig, Config, PluginsConfig, UploadConfig, WatchConfig
 from haulier.config.overlay import nested
 from haulier.config.problems import nearest, shown, unknown_key
@@ -40,6 +41,7 @@ def assemble(merged: Layer, file: pathlib.Path | None, problems: Problems) -> Co
     backends = _backends(merged, origins, problems)
     upload = UploadConfig(**_section("upload", merged, origins, problems))
     upload = _settle_backend(upload, merged, backends, problems, origins)
+    upload = dataclasses.replace(upload, also=settled_also(upload, merged, backends, problems))
     if origins["upload.auto_upload"] == "default":
         upload = dataclasses.replace(upload, auto_upload=bool(watch.paths))
     return Config(upload, watch, backends, plugins, origins, tuple(problems.warnings), file)

@@ -74,6 +74,10 @@ class UploadConfig:
         text="Name of the backend that tasks go to: one of the tables below [backends].",
         default_text="the only backend, when there is exactly one",
     )
+    also: tuple[str, ...] = setting(
+        (),
+        text="Names of further backends that every file goes to as well; its source goes when all have proof.",
+    )
     state_dir: Path = setting(  # noqa: RUF009 - makes a field
         factory=default_state_dir,
         text="Local folder of the journal: the durable queue and the receipts.",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from haulier.models import ArtifactRecord, ErrorRecord, Identity, Receipt, SuspensionReason
 
 __all__ = [
+    "AbortRow",
     "BackendRow",
     "Journal",
     "OwnerRow",
@@ -164,6 +165,45 @@ class PartRow:
     size: int
     sha256: str
     etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AbortRow:
+    """An upload session that nobody goes on with, and that its destination is still to drop.
+
+    It holds all that takes: its task may be about another content by then, or be gone.
+
+    Attributes:
+        backend: Name of the configured backend.
+        task: Id of the task whose session it was.
+        item_id: What that task was about.
+        nonce: That of the session; no other session has it.
+        artifacts: As they were uploaded.
+        metadata: As given at submit.
+        recorded_at: Modification time of the media file, seconds since the epoch.
+        token: The session's resume token.
+        owed_at: Since when.
+        not_before: When it may be tried.
+        tries: How often it was.
+        owner: Which manager tries it now, else empty.
+        error: How the last try failed.
+        sequence: Tells it from the others; 0 before it is in the journal.
+    """
+
+    backend: str
+    task: str
+    item_id: str
+    nonce: str
+    artifacts: tuple[ArtifactRecord, ...]
+    metadata: Mapping[str, Any]
+    recorded_at: float
+    token: SealedToken
+    owed_at: float
+    not_before: float
+    tries: int = 0
+    owner: str = ""
+    error: ErrorRecord | None = None
+    sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +355,30 @@ class Transaction(Protocol):
 
     def receipts(self, after: int, limit: int | None) -> Sequence[Receipt]:
         """Receipts with a greater number, oldest first."""
+
+    def receipts_named(self, name: str) -> Sequence[Receipt]:
+        """Receipts whose media file has this name, oldest first; costs the same for any number of others."""
+
+    def receipts_with(self, text: str) -> Sequence[Receipt]:
+        """Receipts one of whose texts may hold this one, oldest first: a look at all. The caller looks closer."""
+
+    # owed aborts
+    def put_abort(self, row: AbortRow) -> AbortRow:
+        """Add one (``sequence`` 0; the result carries it), or change one; one that is gone meanwhile stays gone."""
+
+    def aborts(self, backend: str = "", *, due: float | None = None, limit: int | None = None) -> Sequence[AbortRow]:
+        """Owed aborts, those that may be tried first before the others.
+
+        Args:
+            backend: Of this backend; empty for all.
+            due: Only those that nobody tries now and that may be tried at this time.
+            limit: At most so many; None for all.
+        """
+
+    def abort_counts(self) -> Mapping[str, int]:
+        """How many are owed, by backend; backends without any are left out."""
+
+    def delete_abort(self, sequence: int) -> None: ...
 
     # backends and owners
     def backend(self, name: str) -> BackendRow:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from haulier.errors import JournalUnavailableError, UnsupportedError
 from haulier.events import event_from_dict
-from haulier.journal.api import BackendRow, OwnerRow, PartRow, SealedToken, TaskFilter, TaskRow
+from haulier.journal.api import AbortRow, BackendRow, OwnerRow, PartRow, SealedToken, TaskFilter, TaskRow
 from haulier.journal.checks import (
     USE_THE_TRANSACTION,
     check_artifacts,
@@ -24,6 +25,7 @@ from haulier.journal.checks import (
     unknown_task,
 )
 from haulier.journal.memory_tables import Table, TaskTable, UndoLog
+from haulier.journal.rows import dump, json_part
 from haulier.journal.turn import Turn
 from haulier.models import Disposal, Receipt, TaskState
 
@@ -111,6 +113,8 @@ class _Tables:
         self.events: list[Event] = []
         self.receipts: list[Receipt] = []  # by number
         self.receipt_of: Table[str, Receipt] = Table(self.log)
+        self.aborts: Table[int, AbortRow] = Table(self.log)
+        self.last_abort = 0
         self.backends: Table[str, BackendRow] = Table(self.log)
         self.owners: Table[str, OwnerRow] = Table(self.log)
         self.meta: Table[str, str] = Table(self.log)
@@ -301,6 +305,46 @@ class MemoryTransaction:
         stop = None if limit is None else start + limit
         return [_copied(receipt) for receipt in self._all.receipts[start:stop]]
 
+    def receipts_named(self, name: str) -> Sequence[Receipt]:
+        """Receipts whose media file has this name."""
+        return [_copied(receipt) for receipt in self._all.receipts if receipt.media.name == name]
+
+    def receipts_with(self, text: str) -> Sequence[Receipt]:
+        """Receipts that may hold this text."""
+        part = json_part(text)
+        return [_copied(receipt) for receipt in self._all.receipts if part in dump(receipt.to_dict())]
+
+    # -- owed aborts
+
+    def put_abort(self, row: AbortRow) -> AbortRow:
+        """Add or change one."""
+        tables = self._to_change()
+        if row.sequence and tables.aborts.get(row.sequence) is None:
+            return row
+        before = tables.last_abort
+        given = row if row.sequence else replace(row, sequence=before + 1)
+        tables.last_abort = max(before, given.sequence)
+        tables.log.add(lambda: setattr(tables, "last_abort", before))
+        tables.aborts.put(given.sequence, _own_abort(given))
+        return given
+
+    def aborts(self, backend: str = "", *, due: float | None = None, limit: int | None = None) -> Sequence[AbortRow]:
+        """Owed aborts in order."""
+        found = [
+            row
+            for row in self._all.aborts.ordered()
+            if (not backend or row.backend == backend) and (due is None or (row.not_before <= due and not row.owner))
+        ]
+        return [_own_abort(row) for row in sorted(found, key=lambda row: (row.not_before, row.sequence))[:limit]]
+
+    def abort_counts(self) -> Mapping[str, int]:
+        """How many are owed, by backend."""
+        return Counter(row.backend for row in self._all.aborts.ordered())
+
+    def delete_abort(self, sequence: int) -> None:
+        """Forget one."""
+        self._to_change().aborts.drop(sequence)
+
     # -- backends, owners, meta
 
     def backend(self, name: str) -> BackendRow:
@@ -373,6 +417,10 @@ def _given(row: TaskRow) -> TaskRow:
         return row
     token = row.token and _own_token(row.token)
     return replace(row, metadata=_own_json(row.metadata), token=token)
+
+
+def _own_abort(row: AbortRow) -> AbortRow:
+    return replace(row, metadata=_own_json(row.metadata), token=_own_token(row.token))
 
 
 def _own_token(token: SealedToken) -> SealedToken:

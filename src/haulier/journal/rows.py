@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode, b64encode
 from dataclasses import asdict
 from typing import Any
 
 from haulier.backends.api import Abilities, CommitMode, IfAbsent, PartsMode, ResumeMode
-from haulier.journal.api import BackendRow, SealedToken, TaskRow
+from haulier.journal.api import AbortRow, BackendRow, SealedToken, TaskRow
 from haulier.models import ArtifactRecord, Disposal, ErrorRecord, Identity, Proof, Role, SuspensionReason, TaskState
 
-__all__ = ["TASK_COLUMNS", "artifact_values", "bound", "decode_artifact", "decode_backend", "decode_error"]
-__all__ += ["decode_task", "dump", "encode_backend", "encode_error", "task_values", "text"]
+__all__ = [
+    "ABORT_COLUMNS",
+    "TASK_COLUMNS",
+    "abort_values",
+    "artifact_values",
+    "bound",
+    "decode_abort",
+    "decode_artifact",
+]
+__all__ += ["decode_backend", "decode_error", "decode_task", "dump", "encode_backend", "encode_error", "task_values"]
+__all__ += ["text"]
 
 TASK_COLUMNS = (
     "id",
@@ -46,6 +56,21 @@ TASK_COLUMNS = (
     "epoch",
 )
 
+ABORT_COLUMNS = (
+    "backend",
+    "task",
+    "item_id",
+    "nonce",
+    "upload",
+    "token",
+    "token_secret",
+    "owed_at",
+    "not_before",
+    "tries",
+    "owner",
+    "error",
+)
+
 
 def bound(value: Any) -> Any:
     """A value for a column. Text that is no Unicode, as of an undecodable file name, becomes a blob."""
@@ -67,6 +92,11 @@ def text(value: str | bytes) -> str:
 def dump(value: Any) -> str:
     """A value as JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def json_part(text: str) -> str:
+    """A text as it stands within a longer one in :func:`dump`'s JSON."""
+    return dump(text)[1:-1]
 
 
 def encode_error(error: ErrorRecord | None) -> str | None:
@@ -211,6 +241,59 @@ def decode_artifact(row: tuple[Any, ...]) -> ArtifactRecord:
         text(content_type),
         content,
     )
+
+
+def abort_values(row: AbortRow) -> tuple[Any, ...]:
+    """Values for :data:`ABORT_COLUMNS`."""
+    artifacts = [
+        {**asdict(each), "content": None if each.content is None else b64encode(each.content).decode("ascii")}
+        for each in row.artifacts
+    ]
+    upload = {"artifacts": artifacts, "metadata": dict(row.metadata), "recorded_at": row.recorded_at}
+    return (
+        row.backend,
+        row.task,
+        row.item_id,
+        row.nonce,
+        dump(upload),
+        _encode_token(row.token),
+        row.token.secret,
+        row.owed_at,
+        row.not_before,
+        row.tries,
+        row.owner,
+        encode_error(row.error),
+    )
+
+
+def decode_abort(row: tuple[Any, ...]) -> AbortRow:
+    """A row of ``sequence`` and :data:`ABORT_COLUMNS` as an owed abort."""
+    column = dict(zip(("sequence", *ABORT_COLUMNS), row, strict=True))
+    upload = json.loads(column["upload"])
+    token = _decode_token(column["token"], column["token_secret"])
+    if token is None:
+        raise ValueError("an owed abort without a token")
+    return AbortRow(
+        backend=text(column["backend"]),
+        task=text(column["task"]),
+        item_id=text(column["item_id"]),
+        nonce=text(column["nonce"]),
+        artifacts=tuple(map(_decode_kept_artifact, upload["artifacts"])),
+        metadata=upload["metadata"],
+        recorded_at=upload["recorded_at"],
+        token=token,
+        owed_at=column["owed_at"],
+        not_before=column["not_before"],
+        tries=column["tries"],
+        owner=text(column["owner"]),
+        error=decode_error(column["error"]),
+        sequence=column["sequence"],
+    )
+
+
+def _decode_kept_artifact(data: dict[str, Any]) -> ArtifactRecord:
+    content = None if data["content"] is None else b64decode(data["content"])
+    return ArtifactRecord(**{**data, "role": Role(data["role"]), "content": content})
 
 
 def encode_backend(row: BackendRow) -> str:

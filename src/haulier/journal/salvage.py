@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from haulier.journal import rows
-from haulier.journal.api import PartRow, TaskRow
+from haulier.journal.api import AbortRow, PartRow, TaskRow
 from haulier.journal.pages import PageFile, Record
 from haulier.models import Receipt, Role
 
@@ -29,6 +29,7 @@ __all__ = ["Salvage", "SalvagedTask", "Stray", "continue_events"]
 
 BATCH = 1000
 _TASK_WIDTH, _ARTIFACT_WIDTH, _PART_WIDTH, _RECEIPT_WIDTH, _EVENT_WIDTH, _META_WIDTH = 31, 11, 7, 5, 2, 2
+_NUMBERED = {_TASK_WIDTH: "task", 1 + len(rows.ABORT_COLUMNS): "owed_abort"}  # tables taken whole, by their width
 _SIDECAR_INDEX = (str, str, int)  # path, task, number
 _META = frozenset({"source_id", "sidecars_pending", "rebuilt", "receipt_breaks"})
 _TIMES = ("created_at", "updated_at", "not_before")
@@ -86,6 +87,7 @@ class Salvage:
         part = ", ".join(f"c{number}" for number in range(_PART_WIDTH))
         self._db.execute(f"CREATE TABLE task ({', '.join(_COLUMNS)})")
         self._db.execute(f"CREATE TABLE artifact ({artifact}); CREATE TABLE part ({part})")
+        self._db.execute(f"CREATE TABLE owed_abort (sequence, {', '.join(rows.ABORT_COLUMNS)})")
         self._db.execute("CREATE TABLE receipt (number INTEGER, body, UNIQUE (number, body)) ")
         self._db.execute("CREATE TABLE meta (name, value); CREATE TABLE sidecar (task UNIQUE)")
 
@@ -103,8 +105,8 @@ class Salvage:
         number, values = record
         width = len(values)
         if number is not None and values[:1] == (None,):
-            if width == _TASK_WIDTH:
-                return "task", (number, *values[1:])
+            if width in _NUMBERED:
+                return _NUMBERED[width], (number, *values[1:])
             if width == _RECEIPT_WIDTH:
                 return "receipt", (number, values[4])
             if width == _EVENT_WIDTH:
@@ -144,6 +146,14 @@ class Salvage:
         for task, path in self._db.execute(alone):
             if _is_text(task, path):
                 yield Stray(rows.text(path), "")
+
+    def aborts(self) -> Iterator[AbortRow]:
+        """Aborts that destinations were owed, each once; some that are done may be among them."""
+        found = self._db.execute("SELECT * FROM owed_abort ORDER BY sequence, tries DESC")
+        for _, group in groupby(found, key=itemgetter(0)):
+            owed = next(filter(None, map(_abort, group)), None)
+            if owed is not None:
+                yield owed
 
     def receipts(self) -> Iterator[tuple[int, list[Receipt]]]:
         """Numbers in order, each with the sound receipts found under it: several when an older page was read, too."""
@@ -233,6 +243,16 @@ def _is_sound(row: TaskRow, item_id: object) -> bool:
     typed = ((row.created_at, float), (row.updated_at, float), (row.epoch, int), (row.part_size, int))
     well_typed = all(isinstance(value, kind) for value, kind in (*typed, (row.metadata, dict)))
     return same and numbered and roles and whole and keyed and well_typed
+
+
+def _abort(values: tuple[Any, ...]) -> AbortRow | None:
+    try:
+        owed = rows.decode_abort(values)
+    except _BAD_ROW:
+        return None
+    data: tuple[object, ...] = (owed.metadata, owed.token.public)
+    sound = owed.artifacts and _is_text(owed.task, owed.nonce) and all(isinstance(each, dict) for each in data)
+    return replace(owed, owed_at=float(owed.owed_at)) if sound else None
 
 
 def _receipt(number: int, body: object) -> Receipt | None:

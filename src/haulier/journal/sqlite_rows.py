@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from haulier.errors import JournalDamagedError, JournalError
 from haulier.events import event_from_dict
 from haulier.journal import rows
-from haulier.journal.api import BackendRow, OwnerRow, PartRow, TaskFilter, TaskRow
+from haulier.journal.api import AbortRow, BackendRow, OwnerRow, PartRow, TaskFilter, TaskRow
 from haulier.journal.checks import check_artifacts, check_members, reading_only, taken, unknown_task
 from haulier.models import Receipt, TaskState
 
@@ -34,6 +34,12 @@ _ARTIFACTS = (
     "SELECT task, number, role, name, path, size, mtime_ns, file_id, key, content_type, content "
     "FROM artifact WHERE task = ? ORDER BY number"
 )
+_ABORT = f"SELECT sequence, {', '.join(rows.ABORT_COLUMNS)} FROM owed_abort"
+_INSERT_ABORT = (
+    f"INSERT INTO owed_abort ({', '.join(rows.ABORT_COLUMNS)}) "
+    f"VALUES ({', '.join('?' * len(rows.ABORT_COLUMNS))}) RETURNING sequence"
+)
+_UPDATE_ABORT = f"UPDATE owed_abort SET {', '.join(f'{name} = ?' for name in rows.ABORT_COLUMNS)} WHERE sequence = ?"
 _DUE = "AND backend = ? AND {} AND coalesce(not_before, 0) <= ? ORDER BY suspicion,"
 # In the words of the schema's partial indexes, which give each lane in its order without a sort.
 _LANES = (
@@ -286,6 +292,7 @@ class SqliteTransaction:
             (receipt.number, receipt.task, receipt.item_id, receipt.backend, rows.dump(receipt.to_dict())),
             taken("a receipt of this task or number", receipt.task),
         )
+        self._change("INSERT OR IGNORE INTO receipt_name VALUES (?,?)", (receipt.media.name, receipt.number))
 
     def receipt(self, task_id: str) -> Receipt | None:
         """The receipt of a task."""
@@ -297,6 +304,53 @@ class SqliteTransaction:
         found = self._rows(sql, (after, -1 if limit is None else limit))
         with _sound_rows():
             return [Receipt.from_dict(json.loads(body)) for (body,) in found]
+
+    def receipts_named(self, name: str) -> Sequence[Receipt]:
+        """Receipts whose media file has this name."""
+        return self._receipts("number IN (SELECT number FROM receipt_name WHERE name = ?)", name)
+
+    def receipts_with(self, text: str) -> Sequence[Receipt]:
+        """Receipts that may hold this text."""
+        return self._receipts("instr(CAST(body AS BLOB), CAST(? AS BLOB))", rows.json_part(text))
+
+    def _receipts(self, condition: str, value: str) -> Sequence[Receipt]:
+        found = self._rows(f"SELECT body FROM receipt WHERE {condition} ORDER BY number", (value,))
+        with _sound_rows():
+            return [Receipt.from_dict(json.loads(body)) for (body,) in found]
+
+    # -- owed aborts
+
+    def put_abort(self, row: AbortRow) -> AbortRow:
+        """Add or change one."""
+        values = rows.abort_values(row)
+        if row.sequence:
+            self._change(_UPDATE_ABORT, (*values, row.sequence))
+            return row
+        ((sequence,),) = self._change(_INSERT_ABORT, values)
+        return replace(row, sequence=sequence)
+
+    def aborts(self, backend: str = "", *, due: float | None = None, limit: int | None = None) -> Sequence[AbortRow]:
+        """Owed aborts in order."""
+        conditions, values = ["1"], list[Any]()
+        if backend:
+            conditions.append("backend = ?")
+            values.append(backend)
+        if due is not None:
+            conditions.append("not_before <= ? AND owner = ''")
+            values.append(due)
+        where = f"WHERE {' AND '.join(conditions)} ORDER BY not_before, sequence LIMIT ?"
+        found = self._rows(f"{_ABORT} {where}", (*values, -1 if limit is None else limit))
+        with _sound_rows():
+            return [rows.decode_abort(row) for row in found]
+
+    def abort_counts(self) -> Mapping[str, int]:
+        """How many are owed, by backend."""
+        found = self._rows("SELECT backend, count(*) FROM owed_abort GROUP BY backend")
+        return {rows.text(name): count for name, count in found}
+
+    def delete_abort(self, sequence: int) -> None:
+        """Forget one."""
+        self._change("DELETE FROM owed_abort WHERE sequence = ?", (sequence,))
 
     # -- backends, owners, meta
 

@@ -1,7 +1,7 @@
 """Letting go of sources: renamed to a private name, compared there, deleted; whatever happens in between is finished.
 
-A source goes only after its receipt, and only if it still is what the receipt is about. What differs is given its name
-back, never over another file.
+A source goes only after its receipt and those of every other destination it was meant for, and only if it still is what
+the receipt is about. What differs is given its name back, never over another file.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 from haulier.files.names import private_name
 from haulier.journal.api import TaskFilter
 from haulier.models import Disposal, TaskState
+from haulier.service.holding import holds, shows_content
 from haulier.service.rebuilt import awaits_confirmation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from haulier.clock import Clock
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from haulier.files import Files
     from haulier.journal.api import TaskRow, Transaction
     from haulier.models import Receipt
+    from haulier.service.holding import Enough, Hold
     from haulier.transfer.ledger import Ledger
 
 __all__ = ["Disposer", "sidecars_aside"]
@@ -50,6 +52,7 @@ class Disposer:
         sidecar_grace: Seconds after its newest segment for which a sidecar is kept.
         has_unqueued_media: Whether a media file pairs with this sidecar that no task names; True when unsure.
         turn: Takes the lock that lets one manager at a time dispose; None while another holds it.
+        is_enough: Whether a receipt shows enough for its source to go.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Disposer:
         sidecar_grace: float,
         has_unqueued_media: Callable[[str], bool],
         turn: Callable[[], AbstractContextManager[object] | None] = nullcontext,
+        is_enough: Enough = shows_content,
     ) -> None:
         self.ledger = ledger
         self.files = files
@@ -68,44 +72,84 @@ class Disposer:
         self.sidecar_grace = sidecar_grace
         self.has_unqueued_media = has_unqueued_media
         self.turn = turn
+        self.is_enough = is_enough
 
-    def step(self) -> int:
-        """Dispose of what is due, of nothing while a rebuilt journal is unconfirmed; how many were settled."""
+    def step(self, task_ids: Iterable[str] | None = None) -> int:
+        """Dispose of what is due, of nothing while a rebuilt journal is unconfirmed; how many were settled.
+
+        Args:
+            task_ids: Look at the media of these tasks alone; None for all, and for sidecars.
+        """
         if self.ledger.journal.read(awaits_confirmation):
             return 0
         turn = self.turn()
         if turn is None:
             return 0
         with turn:
-            settled = sum(self._dispose(row, receipt) for row, receipt in self._due())
-            self._dispose_sidecars()
+            owed = self._all_owed() if task_ids is None else self._owed_by(task_ids)
+            settled = sum(self._dispose(row, receipt) for row, receipt in owed if self._may_go(row))
+            if task_ids is None:
+                self._dispose_sidecars()
         return settled
 
-    def _due(self) -> Iterator[tuple[TaskRow, Receipt]]:
-        """Completed tasks whose source may go, page by page: those that wait for another hold up none behind them."""
+    def _all_owed(self) -> Iterator[tuple[TaskRow, Receipt]]:
+        """Page by page: those that wait for another hold up none behind them."""
         last = 0
         while page := self.ledger.journal.read(lambda tx: _pending(tx, last)):  # noqa: B023  called at once
-            for row, receipt in page:
-                if receipt is not None and row.state is TaskState.COMPLETED and self._is_wanted_nowhere_else(row):
-                    yield row, receipt
+            yield from _with_receipts(page)
             last = page[-1][0].sequence
 
-    def _is_wanted_nowhere_else(self, row: TaskRow) -> bool:
-        """A source that goes to several backends stays until each has its receipt, or was given up."""
+    def _owed_by(self, task_ids: Iterable[str]) -> Iterator[tuple[TaskRow, Receipt]]:
+        for task_id in task_ids:
+            row, receipt = self.ledger.journal.read(lambda tx: (tx.task(task_id), tx.receipt(task_id)))  # noqa: B023
+            if row is not None and row.disposal is Disposal.PENDING:
+                yield from _with_receipts([(row, receipt)])
 
-        def query(tx: Transaction) -> list[TaskRow]:
-            return [*tx.tasks(TaskFilter(group=row.group)), *tx.tasks(TaskFilter(item_id=row.item_id))]
+    def _may_go(self, row: TaskRow) -> bool:
+        held = self._held_by(row)
+        if held:
+            self._stay(row, held)
+        return not held
 
-        return all(other.state in _DONE for other in self.ledger.journal.read(query))
+    def _held_by(self, row: TaskRow) -> list[Hold]:
+        """A source that goes to several backends stays until each has proof of it."""
+        return self.ledger.journal.read(lambda tx: holds(tx, row, self.is_enough))
+
+    def _stay(self, row: TaskRow, held: list[Hold]) -> None:
+        """Whoever has no proof yet finds the source under its name; what will never be proven is no obligation."""
+        try:
+            if row.disposal_path and self._exists(row.disposal_path):  # since a crash, and now it is wanted again
+                self.files.rename_no_replace(row.disposal_path, row.media.path)
+                self.files.fsync_folder(_folder(row.disposal_path))
+            if any(hold.passes for hold in held):
+                return
+            self._settle(row, Disposal.KEPT_CHANGED if self._changed(row) else Disposal.KEPT)
+        except OSError as error:
+            log.warning("%s cannot get its name back yet: %s", row.media.path, error)
+            return
+        log.warning("%s is kept: %s", row.media.path, "; ".join(f"{hold.backend}: {hold.why}" for hold in held))
+
+    def _changed(self, row: TaskRow) -> bool:
+        media = row.media
+        if not self._exists(media.path):
+            return False
+        now = self.files.identity(media.path, row.identity.source_id)
+        return (now.size, now.mtime_ns, now.file_id) != (media.size, media.mtime_ns, media.file_id)
 
     # -- media -------------------------------------------------------------------------------------------------
 
+    def _aside(self, row: TaskRow) -> str:
+        """Where the source lies since a crash, whichever of its tasks took it there; empty when it does not."""
+        about = self.ledger.journal.read(lambda tx: tx.tasks(TaskFilter(item_id=row.item_id)))
+        names = dict.fromkeys(one.disposal_path for one in (row, *about) if one.disposal_path)
+        return next((name for name in names if self._exists(name)), "")
+
     def _dispose(self, row: TaskRow, receipt: Receipt) -> bool:
         path = row.media.path
-        private = row.disposal_path or self.files.private_name(path, row.id[-12:])
-        if not row.disposal_path:
-            self._note(row, disposal_path=private)
         try:
+            private = self._aside(row) or row.disposal_path or self.files.private_name(path, row.id[-12:])
+            if private != row.disposal_path:
+                self._note(row, disposal_path=private)
             self._take_aside(path, private)
             if not self._exists(private):
                 if not (self.files.is_gone(private) and self.files.is_gone(path)):
@@ -114,7 +158,7 @@ class Disposer:
                 self._settle(row, Disposal.REMOVED)  # somebody else removed it, or we did before a crash
                 return True
             if self._is_what_was_sent(row, receipt, private):
-                if not self._is_wanted_nowhere_else(row):  # submitted once more before it lost its name
+                if self._held_by(row):  # submitted once more before it lost its name
                     self.files.rename_no_replace(private, path)
                     return False
                 self.files.remove(private)
@@ -160,8 +204,14 @@ class Disposer:
     def _settle(self, row: TaskRow, disposal: Disposal) -> None:
         def change(tx: Transaction, _: list[Event]) -> None:
             tx.update_task(row.id, disposal=disposal)
-            if disposal is Disposal.REMOVED and row.sidecar_path:
-                _put_sidecars(tx, _sidecars(tx) | {row.sidecar_path})
+            if disposal is not Disposal.REMOVED:
+                return
+            lost_it = [row, *filter(_thinks_it_is_there, tx.tasks(TaskFilter(item_id=row.item_id)))]
+            for other in lost_it:  # it was the source of these as well
+                tx.update_task(other.id, disposal=disposal)
+            sidecars = {other.sidecar_path for other in lost_it if other.sidecar_path}
+            if sidecars:
+                _put_sidecars(tx, _sidecars(tx) | sidecars)
 
         self.ledger.change(change)
 
@@ -232,9 +282,19 @@ def sidecars_aside(tx: Transaction) -> frozenset[str]:
     return frozenset(private_name(path, SIDECAR_NONCE) for path in _sidecars(tx))
 
 
+def _with_receipts(found: list[tuple[TaskRow, Receipt | None]]) -> Iterator[tuple[TaskRow, Receipt]]:
+    for row, receipt in found:
+        if receipt is not None and row.state is TaskState.COMPLETED:
+            yield row, receipt
+
+
 def _pending(tx: Transaction, after: int) -> list[tuple[TaskRow, Receipt | None]]:
     rows = tx.tasks(TaskFilter(disposal=Disposal.PENDING, after=after, limit=BATCH))
     return [(row, tx.receipt(row.id)) for row in rows]
+
+
+def _thinks_it_is_there(row: TaskRow) -> bool:
+    return row.state is TaskState.COMPLETED and row.disposal in {Disposal.PENDING, Disposal.KEPT}
 
 
 def _folder(path: str) -> str:

@@ -14,7 +14,7 @@ from haulier.errors import HaulierError, JournalError
 from haulier.service.intake import Intake, Submission, Taken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from haulier.clock import Clock
     from haulier.config.models import Config
@@ -79,16 +79,22 @@ class Folders:
             knows_sidecar=self.knows_sidecar,
         )
 
-    def take(self, result: ScanResult, backend: str) -> list[Taken]:
-        """Queue what a scan found; what is known already gives its own task. One bad file does not stop the others."""
+    def take(self, result: ScanResult, backends: Sequence[str]) -> list[Taken]:
+        """Queue what a scan found; what is known already gives its own task. One bad file does not stop the others.
+
+        Args:
+            result: What was found.
+            backends: Where each file goes, the first one first.
+        """
         taken: list[Taken] = []
         for start in range(0, len(result.candidates), BATCH):
-            taken += self._take_batch(result.folder, result.candidates[start : start + BATCH], backend)
+            taken += self._take_batch(result.folder, result.candidates[start : start + BATCH], backends)
         return taken
 
-    def _take_batch(self, folder: str, candidates: tuple[Candidate, ...], backend: str) -> list[Taken]:
+    def _take_batch(self, folder: str, candidates: tuple[Candidate, ...], backends: Sequence[str]) -> list[Taken]:
+        first, *also = backends
         submissions = [
-            Submission(candidate.path, backend, candidate.sidecar, identity=candidate.identity)
+            Submission(candidate.path, first, candidate.sidecar, identity=candidate.identity, also=tuple(also))
             for candidate in candidates
         ]
         try:
@@ -144,7 +150,7 @@ class Folders:
         if any(paired == Path(sidecar).name for name, paired in result.belonging.items() if name in unclear):
             return True
         paired_now = [candidate.identity for candidate in result.candidates if candidate.sidecar == sidecar]
-        return not all(self.intake.known(paired_now, self.config.upload.backend))
+        return not all(self.intake.known(paired_now, self._backends))
 
     def _the_watcher(self) -> Watcher:
         if self._watcher is None:
@@ -166,12 +172,16 @@ class Folders:
             since=None if upload.upload_older_recordings else self._started_at,
         )
 
+    @property
+    def _backends(self) -> tuple[str, ...]:
+        """Where everything goes that a watched folder holds."""
+        return self.config.upload.backend, *self.config.upload.also
+
     def _take_new(self, result: ScanResult) -> None:
-        backend = self.config.upload.backend
-        known = self.intake.known([candidate.identity for candidate in result.candidates], backend)
+        known = self.intake.known([candidate.identity for candidate in result.candidates], self._backends)
         fresh = tuple(one for one, is_known in zip(result.candidates, known, strict=True) if not is_known)
         for start in range(0, len(fresh), BATCH):
-            self._take_batch(result.folder, fresh[start : start + BATCH], backend)
+            self._take_batch(result.folder, fresh[start : start + BATCH], self._backends)
 
     def _remember(self, result: ScanResult) -> None:
         found = {os.path.join(result.folder, name): why for name, why in result.problems.items()}  # noqa: PTH118

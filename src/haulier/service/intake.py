@@ -34,14 +34,14 @@ SIDECAR_COPY_LIMIT = 1024 * 1024
 
 @dataclass(frozen=True)
 class Submission:
-    """What is to be uploaded. ``identity`` when a scan knows it already."""
+    """What is to be uploaded. ``identity`` when a scan knows it already; ``also`` names further backends."""
 
     path: str | os.PathLike[str]
     backend: str
     sidecar: str | os.PathLike[str] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     identity: Identity | None = None
-    group: str = ""
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,48 +90,52 @@ class Intake:
         self._new_nonce = new_nonce
         self._rebuilt = rebuilt
 
-    def take(self, submissions: Sequence[Submission], *, linked: bool = False) -> list[Taken]:
+    def take(self, submissions: Sequence[Submission]) -> list[Taken]:
         """Write tasks, one transaction for all: they are on disk when this returns. Known items give their own task.
 
         Args:
             submissions: What is to be uploaded.
-            linked: One file to several backends: the tasks belong to one group.
+
+        Returns:
+            For each submission the task of its backend, then those of the further ones: they share one group.
 
         Raises:
             InputError: A file is missing, a folder, not readable; a sidecar or its metadata is broken.
         """
-        rows = [self._row(submission) for submission in submissions]
-        if linked:
-            rows = [replace(row, group=rows[0].group) for row in rows]
+        groups = [self._rows(submission) for submission in submissions]
 
         def change(tx: Transaction, told: list[events.Event]) -> list[Taken]:
-            taken = []
-            for row in rows:
-                known = tx.find_item(row.item_id, row.backend)
-                if known is not None and is_lost_source(known):
-                    taken.append(Taken(self._revive(tx, told, known), created=False))
-                    continue
-                if known is not None:
-                    joined = tx.update_task(known.id, group=row.group) if len(rows) > 1 and linked else known
-                    taken.append(Taken(joined, created=False))
-                    continue
-                inserted = tx.insert_task(row)
+            return [taken for rows in groups for taken in self._take_group(tx, told, rows)]
+
+        return self.ledger.change(change)
+
+    def _take_group(self, tx: Transaction, told: list[events.Event], rows: Sequence[TaskRow]) -> list[Taken]:
+        """One file to its backends. Who is known already is joined by the others."""
+        found = [tx.find_item(row.item_id, row.backend) for row in rows]
+        group = next((known.group for known in found if known is not None), rows[0].group)
+        taken = []
+        for row, known in zip(rows, found, strict=True):
+            if known is None:
+                inserted = tx.insert_task(replace(row, group=group))
                 taken.append(Taken(inserted, created=True))
                 told.append(
                     events.UploadQueued(backend=row.backend, task=row.id, filename=row.media.name, size=row.size)
                 )
-            return taken
+                continue
+            joined = known if known.group == group else tx.update_task(known.id, group=group)
+            if is_lost_source(known):
+                joined = self._revive(tx, told, joined)
+            taken.append(Taken(joined, created=False))
+        return taken
 
-        return self.ledger.change(change)
+    def known(self, identities: Sequence[Identity], backends: Sequence[str]) -> list[bool]:
+        """Which of these items have a task already at each of these backends that needs nothing of a scan."""
 
-    def known(self, identities: Sequence[Identity], backend: str) -> list[bool]:
-        """Which of these items have a task already that needs nothing of a scan."""
+        def is_known(tx: Transaction, identity: Identity) -> bool:
+            rows = (tx.find_item(identity.item_id, backend) for backend in backends)
+            return all(row is not None and not is_lost_source(row) for row in rows)
 
-        def query(tx: Transaction) -> list[bool]:
-            rows = [tx.find_item(identity.item_id, backend) for identity in identities]
-            return [row is not None and not is_lost_source(row) for row in rows]
-
-        return self.ledger.journal.read(query)
+        return self.ledger.journal.read(lambda tx: [is_known(tx, identity) for identity in identities])
 
     def _revive(self, tx: Transaction, told: list[events.Event], row: TaskRow) -> TaskRow:
         """A source that was missing is back: its task goes on."""
@@ -139,6 +143,13 @@ class Intake:
         changed = tx.update_task(row.id, state=move(row.state, Cause.RETRY), updated_at=now, not_before=None)
         told.append(events.UploadQueued(backend=row.backend, task=row.id, filename=row.media.name, size=row.size))
         return changed
+
+    def _rows(self, submission: Submission) -> list[TaskRow]:
+        """One row for each backend, all about the same content: the file is looked at once."""
+        known = replace(submission, identity=submission.identity or self._identity(submission.path))
+        first = self._row(known)
+        rest = [self._row(replace(known, backend=name)) for name in submission.also]
+        return [first, *(replace(row, group=first.group) for row in rest)]
 
     def _row(self, submission: Submission) -> TaskRow:
         identity = submission.identity or self._identity(submission.path)
@@ -162,7 +173,7 @@ class Intake:
             state=TaskState.QUEUED,
             backend=submission.backend,
             identity=identity,
-            group=submission.group or task_id,
+            group=task_id,
             artifacts=tuple(artifacts),
             metadata=metadata,
             created_at=now,

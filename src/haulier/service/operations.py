@@ -8,6 +8,7 @@ from haulier import events
 from haulier.errors import OutcomeUnknownError, TaskNotFoundError
 from haulier.journal.api import TaskFilter, TaskRow
 from haulier.models import Disposal, TaskState
+from haulier.transfer.aborts import drop_session
 from haulier.transfer.policy import NO_SESSION
 from haulier.transfer.states import TRANSITIONS, Cause
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Operations"]
 
 _CAUSES = {"retry": Cause.RETRY, "cancel": Cause.CANCEL, "pause": Cause.PAUSE, "resume": Cause.RESUME}
-_NO_TOKEN: Mapping[str, Any] = {"token": None, "abilities": None, "part_size": 0, "acknowledged": 0}
 _FRESH_BY_CAUSE: Mapping[Cause, Mapping[str, Any]] = {
     Cause.RETRY: {"attempts": 0, "suspicion": 0, "restarts": 0, "not_before": None, "slow_lane": False},
     Cause.RESUME: {"not_before": None},  # what it waited for is past; the clock may have been set back since
@@ -111,14 +111,14 @@ class Operations:
         after = TRANSITIONS.get((row.state, cause))
         if after is None:
             return False
+        now = self.ledger.clock.now()
         fresh = _FRESH_BY_CAUSE.get(cause, {})
         if cause is Cause.RETRY and _is_outcome_unknown(row):
             fresh = {**fresh, **NO_SESSION}  # somebody looked and says so: this once a new session may be opened
             tx.clear_parts(row.id)
         if cause is Cause.CANCEL:
-            fresh = _NO_TOKEN  # what it grants must not outlive the task; that a commit may be there stays known
-            tx.clear_parts(row.id)
-        changed = tx.update_task(row.id, state=after, updated_at=self.ledger.clock.now(), request="", **fresh)
+            fresh = drop_session(tx, row, now)  # what its token grants must not outlive the task
+        changed = tx.update_task(row.id, state=after, updated_at=now, request="", **fresh)
         if after is TaskState.CANCELLED:
             told.append(events.UploadCancelled(backend=row.backend, task=row.id, filename=changed.media.name))
         return True

@@ -17,6 +17,7 @@ from haulier.models import Proof, SuspensionReason
 from haulier.service.destinations import Destinations
 from haulier.service.disposal import Disposer
 from haulier.service.folders import Folders
+from haulier.service.holding import enough_proof
 from haulier.service.intake import Intake, Taken
 from haulier.service.operations import Operations
 from haulier.service.rebuilt import go_on, rebuilt
@@ -30,7 +31,7 @@ from haulier.transfer.ledger import Ledger
 from haulier.transfer.policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from haulier.config.models import Config
     from haulier.discovery.scan import ScanResult
@@ -148,9 +149,22 @@ class Service:
             advice="Set upload.backend, or name one with --backend",
         )
 
-    def take_candidates(self, result: ScanResult, backend: str) -> list[Taken]:
+    def chosen_backends(self, name: str | None, also: Iterable[str] | None) -> tuple[str, ...]:
+        """Where a file goes: to this backend or the configured one, then to the further ones, each once.
+
+        Raises:
+            ConfigError: None was named and none is configured, one is unknown, or its options are wrong.
+            PluginError: One cannot be made.
+        """
+        further = [also] if isinstance(also, str) else self.config.upload.also if also is None else also
+        names = tuple(dict.fromkeys((self.chosen_backend(name), *further)))
+        for each in names:
+            self.destinations.get(each)
+        return names
+
+    def take_candidates(self, result: ScanResult, backends: Sequence[str]) -> list[Taken]:
         """Queue what a scan found."""
-        return self.folders.take(result, backend)
+        return self.folders.take(result, backends)
 
     def problems(self) -> Mapping[str, str]:
         """What the latest scans of watched folders could not take."""
@@ -263,6 +277,7 @@ def open_service(config: Config, plugins: Sequence[object], ports: Ports, waker:
         sidecar_grace=upload.sidecar_grace,
         has_unqueued_media=folders.has_unqueued_media,
         turn=lambda: files.lock_file(folder / "disposal.lock"),
+        is_enough=enough_proof(workers.delete_proof, destinations),
     )
     upkeep = Upkeep(
         ledger=ledger,
@@ -274,7 +289,7 @@ def open_service(config: Config, plugins: Sequence[object], ports: Ports, waker:
         clock=clock,
         silence=upload.upload_timeout,
         threads=ports.threads,
-        recover=lambda: go_on(folders, upload.backend or ""),
+        recover=lambda: go_on(folders, (upload.backend, *upload.also) if upload.backend else ()),
     )
     operations = Operations(ledger)
     return Service(

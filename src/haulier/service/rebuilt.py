@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from haulier.service.chain import BREAKS, accepted, decode_breaks, encode_breaks
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from haulier.journal.api import Journal, Transaction
     from haulier.service.folders import Folders
     from haulier.service.state import Keys
@@ -82,7 +84,7 @@ def confirm(journal: Journal, keys: Keys, now: float) -> Rebuilt | None:
     return journal.write(change)
 
 
-def go_on(folders: Folders, default_backend: str) -> None:
+def go_on(folders: Folders, backends: Sequence[str]) -> None:
     """At the start of an agent: say that disposal is off, and queue what could be read only in part."""
     found = folders.intake.ledger.journal.read(rebuilt)
     if found is None or found.confirmed_at is not None:
@@ -93,7 +95,7 @@ def go_on(folders: Folders, default_backend: str) -> None:
         found.why,
         found.aside,
     )
-    take_strays(folders, default_backend)
+    take_strays(folders, backends)
 
 
 def strays(tx: Transaction) -> dict[str, str]:
@@ -102,14 +104,15 @@ def strays(tx: Transaction) -> dict[str, str]:
     return found
 
 
-def take_strays(folders: Folders, default_backend: str) -> int:
+def take_strays(folders: Folders, backends: Sequence[str]) -> int:
     """Queue media files whose tasks could be read only in part, with their sidecars, as a scan finds them.
 
     What cannot be taken now stays noted for the next time.
 
     Args:
         folders: Scans and queues.
-        default_backend: For those of which not even the backend is known.
+        backends: Where everything goes, the first one first: also what went to one of them, and that of which not even
+            the backend is known.
 
     Returns:
         How many are left.
@@ -122,9 +125,10 @@ def take_strays(folders: Folders, default_backend: str) -> int:
     for folder in sorted({os.path.dirname(path) for path in noted}):  # noqa: PTH120  text in, text out
         found = folders.look(folder, settled=True)
         for candidate in found.candidates:
-            backend = noted.get(candidate.path) or default_backend
-            if candidate.path in left and backend:
-                folders.take(replace(found, candidates=(candidate,)), backend)
+            backend = noted.get(candidate.path)
+            wanted = backends if not backend or backend in backends else [backend]
+            if candidate.path in left and wanted:
+                folders.take(replace(found, candidates=(candidate,)), wanted)
                 del left[candidate.path]
     for path in left:
         log.warning("%s was to be uploaded when the journal was damaged and cannot be taken again; send it anew", path)

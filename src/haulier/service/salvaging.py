@@ -17,12 +17,13 @@ from haulier.errors import HaulierError
 from haulier.models import Disposal, TaskState
 from haulier.service.chain import BREAKS, Break, Chain, decode_breaks, encode_breaks
 from haulier.service.rebuilt import REBUILT, STRAYS, Rebuilt
+from haulier.transfer.aborts import drop_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from haulier.files import Files
-    from haulier.journal.api import Journal, TaskRow, Transaction
+    from haulier.journal.api import AbortRow, Journal, TaskRow, Transaction
     from haulier.journal.salvage import Salvage, SalvagedTask
     from haulier.models import Receipt
     from haulier.service.state import Keys
@@ -64,6 +65,7 @@ class Draft:
         """Receipts first: by them is seen which tasks are completed."""
         receipts = self._take_receipts(begun)
         tasks = self._take_tasks()
+        self._take_aborts()
         strays = self._take_strays()
         done = replace(begun, tasks=tasks, receipts=receipts, strays=strays)
 
@@ -133,7 +135,9 @@ class Draft:
                     continue
                 again = self._again(row, has_receipt=tx.receipt(row.id) is not None)
                 tx.insert_task(again)
-                if again.token is not None:
+                if again.token is not None and again.state is TaskState.CANCELLED:
+                    tx.update_task(row.id, **drop_session(tx, again, self._now))
+                elif again.token is not None:
                     tx.put_parts(row.id, salvaged.parts)
                 taken += 1
             return taken
@@ -184,6 +188,16 @@ class Draft:
                 self._files.rename_no_replace(row.disposal_path, row.media.path)
         except OSError as error:
             log.warning("%s cannot get its name %s back: %s", row.disposal_path, row.media.path, error)
+
+    def _take_aborts(self) -> None:
+        """Sessions that nobody went on with; a worker sees which of them a task goes on with after all."""
+
+        def change(tx: Transaction, batch: list[AbortRow]) -> None:
+            for owed in batch:
+                tx.put_abort(replace(owed, sequence=0, owner="", tries=0, not_before=self._now, error=None))
+
+        for batch in _batches(self._salvage.aborts()):
+            self._journal.write(lambda tx, batch=batch: change(tx, batch))  # type: ignore[misc]
 
     def _take_strays(self) -> int:
         strays: dict[str, str] = {}

@@ -137,7 +137,8 @@ class Owner:
 
         def query(tx: Transaction) -> dict[str, Path]:
             flying = tx.tasks(TaskFilter(frozenset({TaskState.UPLOADING})))
-            holders = {row.owner: self._path.with_name(f"{row.owner}.lock") for row in flying}
+            owners = {row.owner for row in flying} | {owed.owner for owed in tx.aborts() if owed.owner}
+            holders = {owner: self._path.with_name(f"{owner}.lock") for owner in owners}
             return {**holders, **{row.id: Path(row.lock_path) for row in tx.owners()}}
 
         return {owner: path for owner, path in self._journal.read(query).items() if owner != self.id}

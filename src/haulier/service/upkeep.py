@@ -45,7 +45,9 @@ class Upkeep:
     """
 
     DISPOSAL_SECONDS = 5.0
+    LONGEST_DISPOSAL_PAUSE = 300.0
     OWNERS_SECONDS = 10.0
+    ABORTS_SECONDS = 3600.0
     CLOCKS_SECONDS = 30.0  # another process, whose clock is ahead, may have written a wait and died
 
     def __init__(
@@ -77,6 +79,7 @@ class Upkeep:
         self.recover = recover
         self.journal_error: JournalError | None = None
         self._due: dict[str, float] = {}
+        self._disposal_pause = self.DISPOSAL_SECONDS
         self._ahead = float("-inf")  # by how much the wall clock was ahead of the monotonic one
 
     def step(self) -> None:
@@ -96,6 +99,7 @@ class Upkeep:
             self._every("clocks", self.CLOCKS_SECONDS, self.ledger.end_waits_from_the_future)
             self.workers.heed_requests()
             self._every("owners", self.OWNERS_SECONDS, self.bury_the_dead)
+            self._every("aborts", self.ABORTS_SECONDS, self.workers.aborter.owed.give_up_old)
             self.probe()
 
     def look(self) -> None:
@@ -109,10 +113,21 @@ class Upkeep:
         with self._noting_journal_errors():
             if self.journal_error is not None:
                 return
+            completed = self.workers.let_go_of()
+            if completed:
+                self.disposer.step(completed)
             if self.workers.sources_to_go.is_set():
                 self.workers.sources_to_go.clear()
                 self._due.pop("disposal", None)
-            self._every("disposal", self.DISPOSAL_SECONDS, self.disposer.step)
+            self._every("disposal", self._disposal_pause, self._dispose_of_all)
+
+    def _dispose_of_all(self) -> None:
+        """Very many sources may wait for a destination that is away: most of the time is left to other things."""
+        began = self.clock.monotonic()
+        self.disposer.step()
+        took = self.clock.monotonic() - began
+        self._disposal_pause = min(max(self.DISPOSAL_SECONDS, 20 * took), self.LONGEST_DISPOSAL_PAUSE)
+        self._due["disposal"] = self.clock.monotonic() + self._disposal_pause
 
     def stop(self) -> None:
         """Tell the probes that run to stop."""
@@ -179,6 +194,7 @@ class Upkeep:
     def greet(self) -> None:
         """At start: go on after a rebuild; other credentials than at the time of a suspension end it."""
         self.recover()
+        self.workers.aborter.owed.sweep()
         for name in self.destinations.names:
             reason, fingerprint = self.ledger.suspension(name)
             if reason is SuspensionReason.CREDENTIALS and fingerprint != self._fingerprint(name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from haulier.errors import (
     ValidationError,
 )
 from haulier.models import Disposal, TaskState
+from haulier.service.aborting import Aborter
 from haulier.threads import Ended
 from haulier.transfer.actions import Failed, Proven
 from haulier.transfer.context import RunContext
@@ -95,7 +97,8 @@ class Workers:
         tell: Gets progress events. Must not block.
 
     Attributes:
-        sources_to_go: Set when a completed task leaves a source to be removed.
+        sources_to_go: Set when every source that may be removed is to be looked at soon.
+        aborter: Has destinations drop the sessions that nobody goes on with.
     """
 
     def __init__(
@@ -121,13 +124,17 @@ class Workers:
         self._flying: dict[str, _Flight] = {}
         self._lock = threading.Lock()
         self.sources_to_go = threading.Event()
+        self.aborter = Aborter(ledger=ledger, engine=engine, destinations=destinations, silence=silence)
+        self._let_go_of: deque[str] = deque()
         self._stopping = False
         self._stranded: list[tuple[Lease, str]] = []
 
     # -- one claim ---------------------------------------------------------------------------------------------
 
     def work_once(self, backend: str = "") -> bool:
-        """Claim the best task and see it through; False when nothing is claimable now.
+        """Claim the best task and see it through; then have one session dropped, if an abort is owed.
+
+        False when nothing is claimable and no abort is due now.
 
         Args:
             backend: Only of this backend, so that one that hangs holds up no worker of another; empty for any.
@@ -137,10 +144,11 @@ class Workers:
         """
         if self._stopping:
             return False
-        leases = self.ledger.claim(self._usable([backend] if backend else self.destinations.names), limit=1)
+        usable = self._usable([backend] if backend else self.destinations.names)
+        leases = self.ledger.claim(usable, limit=1)
         for lease in leases:
             self._see_through(lease)
-        return bool(leases)
+        return self.aborter.step(usable) or bool(leases)
 
     def _usable(self, names: Iterable[str]) -> list[str]:
         usable = []
@@ -185,7 +193,7 @@ class Workers:
             disposal = self._disposal(lease, backend, verdict.entries)
             self.ledger.complete(lease, verdict.entries, backend.type, disposal)
             if disposal is Disposal.PENDING:
-                self.sources_to_go.set()
+                self._let_go_of.append(row.id)
             return
         if isinstance(verdict.error, CancelledError) and context.reason in {"stop", "pause"}:
             self.ledger.release(lease, "pause" if context.reason == "pause" else "")
@@ -195,6 +203,7 @@ class Workers:
             lease,
             error,
             keep_session=verdict.keep_session,
+            aborted=verdict.aborted,
             fingerprint=self.destinations.fingerprint(row.backend),
             renewed=self.engine.renewed(lease) if isinstance(error, SourceChangedError) else None,
         )
@@ -256,6 +265,10 @@ class Workers:
 
     # -- from outside ------------------------------------------------------------------------------------------
 
+    def let_go_of(self) -> list[str]:
+        """Tasks completed since the last call whose sources may be removed."""
+        return [self._let_go_of.popleft() for _ in range(len(self._let_go_of))]
+
     def flying(self) -> list[str]:
         """Ids of the tasks in flight here."""
         with self._lock:
@@ -292,3 +305,4 @@ class Workers:
             flights = list(self._flying.values())
         for flight in flights:
             flight.context.stop("stop")
+        self.aborter.stop()

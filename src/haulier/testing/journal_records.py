@@ -15,6 +15,7 @@ from haulier.journal.api import BackendRow
 from haulier.models import ErrorRecord, Proof, SuspensionReason
 from haulier.testing.journal_rows import (
     ODD_TEXTS,
+    abort_row,
     backend_row,
     owner_row,
     part_row,
@@ -56,6 +57,11 @@ def all_events(text: str) -> Iterable[Event]:
 def add_event(journal: Journal, event: Event) -> Event:
     """Append an event in a write of its own."""
     return journal.write(lambda tx: tx.add_event(event))
+
+
+def _named(number: int, name: str) -> Receipt:
+    given = receipt(number)
+    return replace(given, artifacts=(replace(given.media, name=name), *given.artifacts[1:]))
 
 
 def add_receipt(journal: Journal, one: Receipt) -> None:
@@ -172,6 +178,28 @@ class RecordCases:
         assert journal.read(lambda tx: tx.receipts(4, 2)) == []
         assert journal.read(lambda tx: tx.last_receipt()) == given[4]
 
+    @TEXTS
+    def test_receipts_are_found_by_the_name_of_their_media_file(self, journal: Journal, text: str) -> None:
+        """Exactly, in order."""
+        names = (f"{text}.mp4", "other.mp4", f"{text}.mp4")
+        given = [_named(number, name) for number, name in enumerate(names, 1)]
+        for one in given:
+            add_receipt(journal, one)
+        assert journal.read(lambda tx: tx.receipts_named(names[0])) == [given[0], given[2]]
+        assert journal.read(lambda tx: tx.receipts_named(".mp4")) == []
+
+    @TEXTS
+    def test_receipts_are_found_by_a_text_that_they_hold(self, journal: Journal, text: str) -> None:
+        """None that holds it is left out."""
+        given = [_named(1, f"a {text} b.mp4"), _named(2, "other.mp4"), _named(3, f"{text}.mp4")]
+        for one in given:
+            add_receipt(journal, one)
+        found = journal.read(lambda tx: tx.receipts_with(f"{text}."))
+        assert given[2] in found
+        assert [one.number for one in found] == sorted(one.number for one in found)
+        assert journal.read(lambda tx: tx.receipts_with(f"a {text} b")) == [given[0]]
+        assert journal.read(lambda tx: tx.receipts_with("nowhere to be found")) == []
+
     @pytest.mark.parametrize("second", [receipt(1, of_task="upload_other"), receipt(2, of_task=ONE)])
     def test_a_task_and_a_number_have_one_receipt(self, journal: Journal, second: Any) -> None:
         """The first one stands."""
@@ -179,6 +207,59 @@ class RecordCases:
         with pytest.raises(JournalError, match="already"):
             journal.write(lambda tx: tx.add_receipt(second))
         assert journal.read(lambda tx: tx.receipts(0, None)) == [receipt(1)]
+
+    # -- owed aborts
+
+    @TEXTS
+    def test_owed_aborts_come_back_member_by_member(self, journal: Journal, text: str) -> None:
+        """Their tasks need not be there."""
+        given = abort_row(1, text)
+        added = journal.write(lambda tx: tx.put_abort(given))
+        assert added == replace(given, sequence=added.sequence)
+        assert added.sequence > 0
+        assert journal.read(lambda tx: tx.aborts()) == [added]
+        assert dict(journal.read(lambda tx: tx.abort_counts())) == {given.backend: 1}
+
+    def test_owed_aborts_are_given_in_the_order_in_which_they_may_be_tried(self, journal: Journal) -> None:
+        """Then in that in which they were added; those that somebody tries are not due."""
+        rows = [abort_row(number, not_before=at, backend="main") for number, at in enumerate((3.0, 1.0, 3.0, 2.0))]
+        first, second, third, fourth = [journal.write(lambda tx, row=row: tx.put_abort(row)) for row in rows]  # type: ignore[misc]
+        other = journal.write(lambda tx: tx.put_abort(abort_row(9, backend="other", not_before=0.0)))
+        assert journal.read(lambda tx: tx.aborts()) == [other, second, fourth, first, third]
+        assert journal.read(lambda tx: tx.aborts("main")) == [second, fourth, first, third]
+        assert journal.read(lambda tx: tx.aborts("main", limit=2)) == [second, fourth]
+        assert journal.read(lambda tx: tx.aborts("main", due=2.0)) == [second, fourth]
+        assert journal.read(lambda tx: tx.aborts("none")) == []
+        taken = journal.write(lambda tx: tx.put_abort(replace(second, owner="me", tries=7)))
+        assert journal.read(lambda tx: tx.aborts("main", due=2.0, limit=1)) == [fourth]
+        assert journal.read(lambda tx: tx.aborts("main")) == [taken, fourth, first, third]
+        assert dict(journal.read(lambda tx: tx.abort_counts())) == {"main": 4, "other": 1}
+
+    def test_an_owed_abort_that_is_gone_stays_gone(self, journal: Journal) -> None:
+        """Who tries it may be late; its number is nobody else's."""
+        first = journal.write(lambda tx: tx.put_abort(abort_row(1)))
+        journal.write(lambda tx: tx.delete_abort(first.sequence))
+        journal.write(lambda tx: tx.delete_abort(first.sequence))
+        journal.write(lambda tx: tx.put_abort(replace(first, tries=9)))
+        assert journal.read(lambda tx: tx.aborts()) == []
+        assert journal.write(lambda tx: tx.put_abort(abort_row(2))).sequence != first.sequence
+
+    def test_an_owed_abort_goes_with_the_change_that_failed(self, journal: Journal) -> None:
+        """All or nothing, as for every row."""
+        kept = journal.write(lambda tx: tx.put_abort(abort_row(1)))
+
+        def change(tx: Any) -> None:
+            tx.put_abort(abort_row(2))
+            tx.delete_abort(kept.sequence)
+            raise JournalError("no")
+
+        with pytest.raises(JournalError, match="no"):
+            journal.write(change)
+        assert journal.read(lambda tx: tx.aborts()) == [kept]
+        with pytest.raises(JournalError):
+            journal.read(lambda tx: tx.put_abort(abort_row(3)))
+        with pytest.raises(JournalError):
+            journal.read(lambda tx: tx.delete_abort(kept.sequence))
 
     # -- backends, owners, named values
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from haulier.backends.api import Abilities, CommitMode, IfAbsent, PartsMode, ResumeMode
 from haulier.events import UploadQueued
-from haulier.journal.api import BackendRow, OwnerRow, PartRow, SealedToken, TaskFilter, TaskRow
+from haulier.journal.api import AbortRow, BackendRow, OwnerRow, PartRow, SealedToken, TaskFilter, TaskRow
 from haulier.models import (
     ArtifactRecord,
     Disposal,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ODD_TEXTS",
+    "abort_row",
     "backend_row",
     "everything",
     "full_row",
@@ -145,6 +146,27 @@ def full_row(number: int, text: str) -> TaskRow:
     )
 
 
+def abort_row(number: int, text: str = "", **changes: Any) -> AbortRow:
+    """An owed abort with every member set; ``changes`` are members of it."""
+    full = full_row(number, text)
+    row = AbortRow(
+        backend=f"backend {text}",
+        task=full.id,
+        item_id=f"item {text}",
+        nonce=text,
+        artifacts=full.artifacts,
+        metadata=full.metadata,
+        recorded_at=1.5,
+        token=SealedToken({text: text}, b"\x00\xff sealed", 1234.5),
+        owed_at=2.5,
+        not_before=10.0 + number,
+        tries=number,
+        owner="",
+        error=full.error,
+    )
+    return replace(row, **changes)
+
+
 def part_row(number: int, artifact: int = 0, size: int = 10, etag: str = "") -> PartRow:
     """The part with this number, counted from 0."""
     return PartRow(artifact, number, number * size, size, f"{number:064x}", etag)
@@ -194,6 +216,7 @@ def everything(tx: Transaction) -> Mapping[str, Any]:
         "receipts": list(tx.receipts(0, None)),
         "by task": {row.id: tx.receipt(row.id) for row in rows},
         "head": tx.last_receipt(),
+        "aborts": list(tx.aborts()),
         "backends": list(tx.backends()),
         "owners": list(tx.owners()),
         "meta": [tx.meta("a"), tx.meta("b")],

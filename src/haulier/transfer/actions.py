@@ -131,7 +131,7 @@ class Settle(Action):
 
 @dataclass(frozen=True)
 class Abort(Action):
-    """``Backend.abort``; its failure is of no consequence. Result None."""
+    """``Backend.abort``; when it fails, it is owed as soon as another session is journalled. Result None."""
 
 
 @dataclass(frozen=True)
@@ -143,10 +143,17 @@ class Proven:
 
 @dataclass(frozen=True)
 class Failed:
-    """The claim ends without success. ``keep_session``: the next claim continues where this one stopped."""
+    """The claim ends without success.
+
+    Attributes:
+        error: Why.
+        keep_session: Whether the next claim continues where this one stopped.
+        aborted: Whether the destination dropped a session that is not kept.
+    """
 
     error: HaulierError
     keep_session: bool
+    aborted: bool = False
 
 
 @dataclass(frozen=True)

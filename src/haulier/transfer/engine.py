@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from haulier.backends.api import Token
 from haulier.threads import SystemThreads
 from haulier.transfer import actions as do
+from haulier.transfer.checked import CheckedBackend
 from haulier.transfer.run import UploadRun, translated
+from haulier.transfer.uploads import dropped_upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from haulier.backends.api import Backend
     from haulier.files import Files
+    from haulier.journal.api import AbortRow
     from haulier.models import ArtifactRecord, Identity
     from haulier.threads import Threads
     from haulier.transfer.buffers import BufferPool
@@ -83,6 +87,13 @@ class UploadEngine:
             return run.until_concluded()
         finally:
             run.close()
+
+    def abort(self, owed: AbortRow, backend: Backend, context: RunContext) -> None:
+        """Have a destination drop a session that nobody goes on with. Raises whatever that raises."""
+        checked = CheckedBackend(backend, context)
+        secret = self.unseal(owed.token.secret) if owed.token.secret else {}
+        token = Token(owed.token.public, secret, owed.token.expires_at)
+        checked.abort(checked.complete(dropped_upload(owed)), token)
 
     def renewed(self, lease: Lease) -> tuple[Identity, tuple[ArtifactRecord, ...]] | None:
         """What the changed source is now: its identity and the artifacts to go on with; None when it is gone."""

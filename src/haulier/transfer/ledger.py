@@ -16,6 +16,8 @@ from haulier import events
 from haulier.errors import HaulierError, LeaseLostError, SourceChangedError
 from haulier.journal.api import TaskFilter
 from haulier.models import Disposal, Receipt, TaskState
+from haulier.transfer import notices
+from haulier.transfer.aborts import drop_session, free_aborts, owe_abort, wake_aborts
 from haulier.transfer.policy import Policy, error_record
 from haulier.transfer.states import Cause, move
 
@@ -159,12 +161,24 @@ class Ledger:
     # -- progress of a claim -----------------------------------------------------------------------------------
 
     def save_session(
-        self, lease: Lease, *, nonce: str, token: SealedToken, abilities: Abilities, part_size: int
+        self,
+        lease: Lease,
+        *,
+        nonce: str,
+        token: SealedToken,
+        abilities: Abilities,
+        part_size: int,
+        aborted: bool = False,
     ) -> None:
-        """Journal a fresh upload session, durably: no byte leaves before this returns."""
+        """Journal a fresh upload session, durably: no byte leaves before this returns.
+
+        The session that it replaces is owed an abort, unless the destination dropped it (``aborted``).
+        """
 
         def change(tx: Transaction, _: list[events.Event]) -> None:
-            self._owned(tx, lease)
+            row = self._owned(tx, lease)
+            if not aborted and row.nonce != nonce:
+                owe_abort(tx, row, self.clock.now())
             tx.clear_parts(lease.row.id)
             tx.update_task(
                 lease.row.id,
@@ -246,7 +260,7 @@ class Ledger:
             if after != before:
                 tx.put_backend(after)
                 tx.wake_slow_lane(row.backend, now)
-            told.append(_completed(row, receipt))
+            told.append(notices.completed(row, receipt))
             return receipt
 
         return self.change(change)
@@ -273,6 +287,7 @@ class Ledger:
         error: HaulierError,
         *,
         keep_session: bool,
+        aborted: bool = False,
         fingerprint: str = "",
         renewed: tuple[Identity, tuple[ArtifactRecord, ...]] | None = None,
     ) -> TaskState:
@@ -282,6 +297,7 @@ class Ledger:
             lease: The claim that failed.
             error: Why.
             keep_session: Whether the upload session goes on in the next claim.
+            aborted: Whether the destination dropped one that does not.
             fingerprint: Keyed hash of the backend's options, kept with a suspension for credentials.
             renewed: After a change of the source, what it is now.
         """
@@ -295,11 +311,16 @@ class Ledger:
             if renewed is not None and isinstance(error, SourceChangedError):
                 cause = self._renew(tx, row, renewed, cause, changes)
             cause = _as_asked(row.request, cause)
+            after = move(row.state, cause)
             if not keep_session:
                 tx.clear_parts(row.id)
-            changed = tx.update_task(row.id, state=move(row.state, cause), updated_at=now, **changes)
+                if not aborted:
+                    owe_abort(tx, row, now)
+            elif after is TaskState.CANCELLED:
+                changes.update(drop_session(tx, row, now))
+            changed = tx.update_task(row.id, state=after, updated_at=now, **changes)
             tx.end_attempt(row.id, lease.epoch, now, str(changed.state), changed.error)
-            told.extend(_failure_events(changed, now))
+            told.extend(notices.failure_events(changed, now))
             self._put_backend(tx, told, backend, replace(ruling.backend, fingerprint=fingerprint))
             for task_id in ruling.give_back:
                 self._give_back(tx, task_id, now)
@@ -333,7 +354,7 @@ class Ledger:
             return
         tx.put_backend(after)
         if after.suspended is not None and (before.suspended, before.probe_at) != (after.suspended, after.probe_at):
-            told.extend(_suspension_events(before, after))
+            told.extend(notices.suspension_events(before, after))
 
     def _give_back(self, tx: Transaction, task_id: str, now: float) -> None:
         row = tx.task(task_id)
@@ -365,7 +386,8 @@ class Ledger:
             cause, keep = Cause.RELEASED, wish
         now = self.clock.now()
         after = move(row.state, cause)
-        tx.update_task(row.id, state=after, owner="", request=keep, updated_at=now)
+        session = drop_session(tx, row, now) if after is TaskState.CANCELLED else {}
+        tx.update_task(row.id, state=after, owner="", request=keep, updated_at=now, **session)
         tx.end_attempt(row.id, row.epoch, now, outcome, None)
         if after is TaskState.CANCELLED:
             told.append(events.UploadCancelled(backend=row.backend, task=row.id, filename=row.media.name))
@@ -377,6 +399,7 @@ class Ledger:
             held = [row for row in tx.tasks(TaskFilter(frozenset({TaskState.UPLOADING}))) if row.owner == owner]
             for row in held:
                 self._let_go(tx, told, row, "", "owner died")
+            free_aborts(tx, owner)
             tx.delete_owner(owner)
             return len(held)
 
@@ -397,6 +420,9 @@ class Ledger:
             for row in tx.tasks(TaskFilter(waiting=True)):
                 if row.updated_at > now:
                     tx.update_task(row.id, not_before=now, updated_at=now)
+            for owed in tx.aborts():
+                if owed.owed_at > now or owed.not_before > now + self.policy.slow_lane:
+                    tx.put_abort(replace(owed, owed_at=min(owed.owed_at, now), not_before=now))
             for backend in tx.backends():
                 if backend.suspended is not None and backend.error is not None and backend.error.at > now:
                     tx.put_backend(replace(backend, probe_at=now))
@@ -410,6 +436,7 @@ class Ledger:
             before = tx.backend(name)
             if before.suspended is not None:
                 tx.put_backend(replace(self.policy.resumed(before), fingerprint=""))
+                wake_aborts(tx, name, self.clock.now())
                 told.append(events.BackendResumed(backend=name))
 
         self.change(change)
@@ -421,7 +448,7 @@ class Ledger:
             before = tx.backend(name)
             after = replace(self.policy.probe_failed(before, error, self.clock.now()), fingerprint=fingerprint)
             tx.put_backend(after)
-            told.extend(_suspension_events(before, after))
+            told.extend(notices.suspension_events(before, after))
 
         self.change(change, durable=False)
 
@@ -436,50 +463,3 @@ def _as_asked(request: str, cause: Cause) -> Cause:
     if request == "cancel" and cause in {*_PASSING, Cause.SPENT}:
         return Cause.CANCEL
     return Cause.PAUSE if request == "pause" and cause in _PASSING else cause
-
-
-def _completed(row: TaskRow, receipt: Receipt) -> events.UploadCompleted:
-    return events.UploadCompleted(
-        backend=row.backend,
-        task=row.id,
-        filename=row.media.name,
-        key=receipt.key,
-        location=receipt.location,
-        size=receipt.size,
-        sha256=receipt.sha256,
-        proof=receipt.proof,
-    )
-
-
-def _failure_events(row: TaskRow, now: float) -> list[events.Event]:
-    name = row.media.name
-    if row.state is TaskState.CANCELLED:
-        return [events.UploadCancelled(backend=row.backend, task=row.id, filename=name)]
-    if row.error is None or row.state is TaskState.QUEUED:
-        return []
-    if row.state is TaskState.FAILED:
-        return [
-            events.UploadFailed(
-                backend=row.backend, task=row.id, filename=name, error=row.error, next_at=row.not_before
-            )
-        ]
-    return [
-        events.UploadRetrying(
-            backend=row.backend,
-            task=row.id,
-            filename=name,
-            error=row.error,
-            next_at=row.not_before or now,
-            attempt=row.attempts,
-        )
-    ]
-
-
-def _suspension_events(before: BackendRow, after: BackendRow) -> list[events.Event]:
-    if after.suspended is None or after.error is None or before.suspended == after.suspended:
-        return []
-    return [
-        events.BackendSuspended(
-            backend=after.name, reason=after.suspended, error=after.error, probe_at=after.probe_at or 0.0
-        )
-    ]

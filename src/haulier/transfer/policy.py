@@ -29,19 +29,14 @@ from haulier.transfer.states import Cause
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from haulier.journal.api import BackendRow, TaskRow
+    from haulier.journal.api import AbortRow, BackendRow, TaskRow
 
-__all__ = ["NO_SESSION", "Policy", "Ruling", "error_record"]
+__all__ = ["NO_SESSION", "NO_TOKEN", "Policy", "Ruling", "error_record"]
 
-NO_SESSION: Mapping[str, Any] = {
-    "token": None,
-    "abilities": None,
-    "part_size": 0,
-    "nonce": "",
-    "committing": False,
-    "digests": {},
-    "acknowledged": 0,
-}
+NO_TOKEN: Mapping[str, Any] = {"token": None, "abilities": None, "part_size": 0, "acknowledged": 0}
+"""Members of a task's row when it can go on with its session no more, and it stays known that it had one."""
+
+NO_SESSION: Mapping[str, Any] = {**NO_TOKEN, "nonce": "", "committing": False, "digests": {}}
 """Members of a task's row when its upload session is given up."""
 
 
@@ -83,6 +78,8 @@ class Policy:
         settle_most: Longest.
         most_restarts: Start-overs because of a changing source.
         most_suspicion: Suspensions in flight after which a task pays for itself.
+        abort_most: How long it is tried to have a destination drop a session.
+        abort_longest: After which it is given up although it could not be tried.
     """
 
     max_retries: int = 3
@@ -96,6 +93,8 @@ class Policy:
     settle_most: float = 3600.0
     most_restarts: int = 20
     most_suspicion: int = 3
+    abort_most: float = 7 * 86_400.0
+    abort_longest: float = 30 * 86_400.0
 
     def retry_wait(self, attempt: int) -> float:
         """Seconds before the try after failed try number ``attempt`` (from 1): 2, 4, 8, ... with up to 10 % spread."""
@@ -105,6 +104,25 @@ class Policy:
         state.attempt_number = attempt
         plain = wait_exponential(multiplier=2, max=self.retry_most)(state)
         return min(self.retry_most, plain * (1.0 + 0.1 * self.random()))
+
+    def abort_wait(self, owed: AbortRow, error: HaulierError, now: float) -> float | None:
+        """Seconds until a destination is told again to drop a session; None when that is given up.
+
+        As a task's tries, then in the slow lane. What will not pass by itself is given up when the tries are spent.
+
+        Args:
+            owed: The abort, the failed try counted.
+            error: How that failed.
+            now: Seconds since the epoch.
+        """
+        passing = isinstance(error, TransientError | AuthenticationError)
+        spent = owed.tries > self.max_retries
+        if now - owed.owed_at > self.abort_most or (spent and not passing):
+            return None
+        wait = self.slow_lane if spent else self.retry_wait(owed.tries)
+        if isinstance(error, ThrottledError) and error.retry_after is not None:
+            wait = max(wait, error.retry_after)
+        return wait
 
     def judge(
         self, row: TaskRow, backend: BackendRow, error: HaulierError, now: float, *, keep_session: bool

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from haulier.backends.api import Artifact, LastPart, Part, PartsMode, Token, Upload
+from haulier.backends.api import LastPart, Part, PartsMode, Token
 from haulier.errors import (
     CancelledError,
     HaulierError,
@@ -19,25 +20,27 @@ from haulier.errors import (
     SourceChangedError,
 )
 from haulier.journal.api import SealedToken
-from haulier.models import ArtifactRecord, Role
 from haulier.threads import Mailbox
 from haulier.transfer import actions as do
 from haulier.transfer.bodies import BufferedBody, StreamedBody
 from haulier.transfer.checked import CheckedBackend
+from haulier.transfer.context import RunContext
 from haulier.transfer.digests import Digests
 from haulier.transfer.machine import UploadMachine
 from haulier.transfer.reader import OrderedReader, read_part
 from haulier.transfer.source import ContentSource, Readable, inspect, open_artifact, read_fully
+from haulier.transfer.uploads import upload_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from haulier.backends.api import Backend, Stored
-    from haulier.transfer.context import RunContext
+    from haulier.backends.api import Artifact, Backend, Stored, Upload
     from haulier.transfer.engine import UploadEngine
     from haulier.transfer.ledger import Lease
 
 __all__ = ["Progress", "UploadRun", "translated"]
+
+log = logging.getLogger("haulier.manager")
 
 T = TypeVar("T")
 
@@ -68,10 +71,13 @@ class UploadRun:
         self.engine = engine
         self.lease = lease
         self.backend = CheckedBackend(backend, context)
+        # What is told to stop drops its session all the same.
+        self.dropping = CheckedBackend(backend, RunContext(silence=context.silence))
         self.context = context
         self.on_progress = on_progress
         self.records = {artifact.index: artifact for artifact in lease.row.artifacts}
         self.token: Token | None = self._unsealed(lease.row.token)
+        self.aborted = False  # whether the destination dropped the session of the token
         self.upload = self._upload(lease.row.nonce)
         self.part_names = backend.abilities.part_digests
         self.whole_names = backend.abilities.whole_digests
@@ -139,7 +145,9 @@ class UploadRun:
 
     def _carry_out(self, action: do.Action) -> tuple[Any, BaseException | None]:
         try:
-            if not isinstance(action, do.Settle | do.Abort | do.SaveAck):
+            if not isinstance(
+                action, do.Settle | do.Abort | do.SaveAck | do.SaveSession
+            ):  # what is there must be known
                 self.context.check_cancelled()
             return self._perform(action), None
         except BaseException as error:  # noqa: BLE001  whatever is raised on a thread of a part, the worker must be told
@@ -161,6 +169,7 @@ class UploadRun:
             verdict.error.where = verdict.error.where or self.backend.name
         if isinstance(verdict, do.Failed) and not verdict.keep_session:
             self._abort()
+            return replace(verdict, aborted=self.aborted)
         return verdict
 
     def close(self) -> None:
@@ -231,8 +240,9 @@ class UploadRun:
             token=SealedToken(dict(action.token.public), secret, action.token.expires_at),
             abilities=action.abilities,
             part_size=action.part_size,
+            aborted=self.aborted or self.token is None,  # what cannot be unsealed can be told to nobody
         )
-        self.token = action.token
+        self.token, self.aborted = action.token, False
         self.part_names = action.abilities.part_digests
         self._close_readers()
         with self.counting:
@@ -335,8 +345,12 @@ class UploadRun:
         if self.token is None:
             return
         self.engine.ledger.check_lease(self.lease)
-        with suppress(Exception):  # a session that cannot be dropped now expires by itself
-            self.backend.abort(self.upload, self.token)
+        try:
+            self.dropping.abort(self.upload, self.token)
+        except Exception as error:  # noqa: BLE001  whatever it is: it is owed with the transaction that drops the token
+            log.debug("the session of task %s cannot be dropped now: %s", self.lease.row.id, error)
+        else:
+            self.aborted = True
 
     # -- bytes -------------------------------------------------------------------------------------------------
 
@@ -415,24 +429,7 @@ class UploadRun:
     # -- small things ------------------------------------------------------------------------------------------
 
     def _upload(self, nonce: str) -> Upload:
-        row = self.lease.row
-        artifacts = tuple(
-            Artifact(
-                record.index,
-                record.role,
-                record.name,
-                record.key,
-                record.size,
-                record.content_type,
-                self._content(record),
-            )
-            for record in row.artifacts
-        )
-        recorded_at = row.identity.mtime_ns / 1e9
-        return self.backend.complete(Upload(row.id, row.item_id, nonce, artifacts, row.metadata, recorded_at))
-
-    def _content(self, record: ArtifactRecord) -> bytes | None:
-        return record.content if record.role is Role.SIDECAR else None
+        return self.backend.complete(upload_of(self.lease.row, nonce))
 
     def _unsealed(self, token: SealedToken | None) -> Token | None:
         if token is None:

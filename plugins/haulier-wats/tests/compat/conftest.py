@@ -20,7 +20,7 @@ from haulier_wats.compat import ApiIntegrationManager
 from haulier_wats.server import ServerSettings, ServerThread, Tokens
 
 TOKEN = "a-token-for-tests"
-PATIENCE = 20.0
+PATIENCE = 60.0
 HOUR = 3600.0
 
 

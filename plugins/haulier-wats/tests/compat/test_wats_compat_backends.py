@@ -149,7 +149,7 @@ def test_every_call_of_the_host_does_what_it_does_with_wats(face, host, destinat
     assert manager.upload_recording(video, metadata) is None
 
 
-def test_older_recordings_are_taken_once_and_sources_go_with_proof(face, host, destination, recordings, ended):
+def test_older_recordings_are_taken_once_and_sources_go_with_proof(face, host, destination, recordings, ended, until):
     sessions = [recordings.session(number) for number in (1, 2)]
     manager = face(host(API_DELETE_AFTER_UPLOAD=True))
     tasks = manager.upload_older_recordings(recordings.folder, max_age_days=30)
@@ -161,7 +161,7 @@ def test_older_recordings_are_taken_once_and_sources_go_with_proof(face, host, d
     again = face(host(API_DELETE_AFTER_UPLOAD=True))
     again.upload_older_recordings(recordings.folder, max_age_days=30)
     assert len(destination.names()) == 2 * len(sessions)
-    assert not any(video.exists() for video, _ in sessions)
+    until(lambda: not any(video.exists() for video, _ in sessions))
 
 
 def test_while_it_is_away_recordings_wait_and_can_be_cancelled(face, host, destination, recordings, until):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from haulier.cli.batch import Batch
-from haulier.cli.commands.send import wait_option
+from haulier.cli.commands.send import also_option, wait_option
 from haulier.cli.exit_codes import ExitCode
 from haulier.cli.session import open_session
 from haulier.cli.settings import CommonCommand, Settings
@@ -30,10 +30,17 @@ LONGEST_SETTLING = 60.0  # seconds that an upload from the command line waits fo
 @click.option("--max-age-days", metavar="N", type=click.FloatRange(min=0), help="Leave older files alone.")
 @click.option("--queue-only", is_flag=True, help="Queue the files and upload nothing now.")
 @click.option("--settled", is_flag=True, help="Nobody writes to the files any more: take them at once.")
+@also_option
 @wait_option
 @click.pass_obj
 def scan(
-    settings: Settings, folder: str, max_age_days: float | None, queue_only: bool, settled: bool, wait: float | None
+    settings: Settings,
+    folder: str,
+    max_age_days: float | None,
+    queue_only: bool,
+    settled: bool,
+    also: tuple[str, ...],
+    wait: float | None,
 ) -> ExitCode:
     r"""Queue what lies in a folder, with sidecars, and upload it like ``send``.
 
@@ -46,20 +53,22 @@ def scan(
     """
     with StopSignals() as signals, open_session(settings) as session:
         batch = Batch(session, signals, wait)
-        result = _take(session, batch, folder, max_age_days, settled=settled)
+        result = _take(session, batch, folder, max_age_days, also, settled=settled)
         with suppress(StopRequestedError):
             if result.waiting and not queue_only:
                 batch.pause(min(session.manager.config.watch.settle_seconds, LONGEST_SETTLING) + 0.1)
-                result = _take(session, batch, folder, max_age_days, settled=settled)
+                result = _take(session, batch, folder, max_age_days, also, settled=settled)
             if not queue_only:
                 batch.upload()
         _tell(session, batch, result)
         return batch.report(_document(result), queued_is_done=queue_only)
 
 
-def _take(session: Session, batch: Batch, folder: str, max_age_days: float | None, *, settled: bool) -> ScanResult:
+def _take(
+    session: Session, batch: Batch, folder: str, max_age_days: float | None, also: tuple[str, ...], *, settled: bool
+) -> ScanResult:
     tasks, result = session.manager.scan(
-        folder, max_age_days=max_age_days, backend=session.settings.backend, settled=settled
+        folder, max_age_days=max_age_days, backend=session.settings.backend, also=also or None, settled=settled
     )
     batch.adopt(tasks, revive=False)  # what was given up stays so: nobody named it
     return result

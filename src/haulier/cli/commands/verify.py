@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from haulier.cli.commands.receipts import chosen_receipts
-from haulier.cli.comparing import Comparison, Verdict, compare_receipt
+from haulier.cli.commands.receipts import chosen_receipts, find_option
 from haulier.cli.exit_codes import ExitCode, exit_code_of, first_of
-from haulier.cli.session import context_of, open_session
+from haulier.cli.session import open_session
 from haulier.cli.settings import CommonCommand, Settings
 from haulier.cli.text import table_text
+from haulier.models import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from haulier.models import Comparison
 
 __all__ = ["verify"]
 
@@ -23,23 +25,21 @@ __all__ = ["verify"]
 @click.command(cls=CommonCommand)
 @click.argument("tasks", metavar="[TASK...]", nargs=-1)
 @click.option("--read", is_flag=True, help="Read objects back where the destination tells no digest of them.")
+@find_option
 @click.pass_obj
-def verify(settings: Settings, tasks: tuple[str, ...], read: bool) -> ExitCode:
+def verify(settings: Settings, tasks: tuple[str, ...], read: bool, find: str | None) -> ExitCode:
     """Ask the destination whether what receipts tell of is still there; all receipts, or those of the tasks named.
+
+    With --find those of a recording, at every destination that has it.
 
     Each artifact is the same, differs, is missing, or nobody can tell. What was compared is said: the content, by a
     digest, or only the size.
     """
     with open_session(settings) as session:
-        context = context_of(session.manager.config)
-        chosen = chosen_receipts(session, tasks)
-        found = [
-            comparison
-            for receipt in chosen
-            for comparison in compare_receipt(receipt, session.backend, context, read=read)
-        ]
+        chosen = chosen_receipts(session, tasks, find)
+        found = session.manager.verify(chosen, read=read)
         session.output.result({"artifacts": [comparison.to_dict() for comparison in found]}, _lines(found, read=read))
-    missing = [ExitCode.FAILED] if tasks and len(chosen) < len(tasks) else []
+    missing = [ExitCode.FAILED] if len(chosen) < len(tasks) or (find is not None and not chosen) else []
     return first_of([*map(_code, found), *missing])
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from haulier.backends.api import ResumeMode
+from haulier.files.names import original_name
 from haulier.journal.api import TaskFilter
 from haulier.models import Disposal, TaskState
+from haulier.testing.simulation.sessions import DroppedSessions
 from haulier.threads import Ended
 from haulier.transfer.ledger import chain_hash
 from haulier.transfer.states import TRANSITIONS
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from haulier.backends.memory import MemoryStore
     from haulier.events import Event
     from haulier.journal.api import Journal, TaskRow
-    from haulier.models import Receipt
+    from haulier.models import Receipt, ReceiptEntry
 
 __all__ = ["BrokenError", "Checks", "digest"]
 
@@ -34,7 +37,7 @@ class BrokenError(Ended):
 
     Attributes:
         kind: ``lost``, ``doubled``, ``wrongly reported``, ``deleted without proof``, ``sent again``, ``charged``,
-            ``memory`` or ``stuck``.
+            ``memory``, ``left behind`` (an upload session that nobody goes on with) or ``stuck``.
     """
 
     def __init__(self, kind: str, text: str) -> None:
@@ -61,6 +64,7 @@ class Checks:
         stolen: Whether leases were taken from a living owner, which may not know it yet: parts may be sent twice.
         touched: Digests of contents that got a new modification time, which makes them another item.
         foreign: Keys under which somebody else put something.
+        sessions: Watches the upload sessions that nobody goes on with.
         honest_ends: Codes with which a task may stay failed although nothing is wrong any more.
     """
 
@@ -74,21 +78,31 @@ class Checks:
     touched: set[str] = field(default_factory=set)
     foreign: set[str] = field(default_factory=set)
     honest_ends: frozenset[str] = HONEST_ENDS
+    sessions: DroppedSessions = field(init=False)
     rows: dict[str, TaskRow] = field(default_factory=dict)
     receipts: dict[str, Receipt] = field(default_factory=dict)
     progress: dict[tuple[str, str], int] = field(default_factory=dict)
     written: dict[tuple[str, str], str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.sessions = DroppedSessions(self.stores)
+
     # -- after each change of the journal ----------------------------------------------------------------------
 
     def after_write(self) -> None:
         """Compare every task with what it was before this change."""
-        rows, count = self.journal.read(lambda tx: (tx.tasks(TaskFilter()), len(tx.receipts(0, None))))
+        rows, count, owed = self.journal.read(
+            lambda tx: (tx.tasks(TaskFilter()), len(tx.receipts(0, None)), tx.aborts())
+        )
+        changed: list[tuple[TaskRow, TaskRow]] = []
         for row in rows:
             before = self.rows.get(row.id)
             if before is not None and before != row:
                 self._changed(before, row)
+                changed.append((before, row))
             self.rows[row.id] = row
+        if found := self.sessions.after_write(changed, owed):
+            raise BrokenError("left behind", found)
         gone = self.accepted - {row.id for row in rows}
         if gone:
             raise BrokenError("lost", f"accepted tasks are no longer there: {gone}")
@@ -140,6 +154,8 @@ class Checks:
         row = self.journal.read(lambda tx: tx.task(upload.task))
         if row is None:
             raise BrokenError("lost", f"{upload.task} is uploaded without being in the journal")
+        if method == "abort" and self.sessions.is_still_needed(row, upload):
+            raise BrokenError("lost", f"the session of {row.id} is aborted, which goes on with it or may be stored")
         if method not in {"send", "commit"} or row.nonce != upload.nonce or self.stolen:
             return  # an owner that lost its lease may not know it yet
         if row.token is None:
@@ -184,13 +200,29 @@ class Checks:
         if "secret.key" in path or "/owners/" in path:
             return
         wanted = digest(content)
-        receipts = self.journal.read(lambda tx: list(tx.receipts(0, None)))
-        for receipt in receipts:
-            for entry in receipt.artifacts:
-                found = self.stores[receipt.backend].get(entry.key)
-                if entry.sha256 == wanted and found is not None and found.sha256 == wanted:
-                    return
-        raise BrokenError("deleted without proof", f"{path} goes, and no receipt speaks of its content")
+        proven = [
+            receipt
+            for receipt in self.journal.read(lambda tx: list(tx.receipts(0, None)))
+            if any(self._lies_there(receipt.backend, entry, wanted) for entry in receipt.artifacts)
+        ]
+        if not proven:
+            raise BrokenError("deleted without proof", f"{path} goes, and no receipt speaks of its content")
+        self._is_proven_everywhere(path, {receipt.task for receipt in proven})
+
+    def _lies_there(self, backend: str, entry: ReceiptEntry, wanted: str) -> bool:
+        found = self.stores[backend].get(entry.key)
+        return entry.sha256 == wanted and found is not None and found.sha256 == wanted
+
+    def _is_proven_everywhere(self, path: str, tasks: set[str]) -> None:
+        """Every destination that the file was meant for has it."""
+        rows = self.journal.read(lambda tx: [row for row in map(tx.task, tasks) if row is not None])
+        name = original_name(os.path.basename(path))  # noqa: PTH119  plain text in, plain text out
+        of_it = [row for row in rows if row.media.name == name]
+        for row in of_it:
+            group = self.journal.read(lambda tx, row=row: tx.tasks(TaskFilter(group=row.group)))  # type: ignore[misc]
+            missing = {one.backend for one in group} - {one.backend for one in of_it}
+            if missing:
+                raise BrokenError("deleted without proof", f"{path} goes, and {sorted(missing)} has no proof of it")
 
     # -- at the end --------------------------------------------------------------------------------------------
 
@@ -204,6 +236,8 @@ class Checks:
         self.after_write()
         for row in self.rows.values():
             self._ended_well(row)
+        if self.sessions.owed:
+            raise BrokenError("stuck", f"sessions are never dropped: {list(self.sessions.owed.values())}")
         self._all_objects_are_ours()
         self._chain_is_whole()
         self._events_are_in_order()

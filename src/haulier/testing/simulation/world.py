@@ -299,6 +299,7 @@ class World:
         return (
             ended
             and disposed
+            and not self.checks.sessions.owed
             and not any(
                 row.state is TaskState.FAILED and row.error and row.error.code not in self.checks.honest_ends
                 for row in rows

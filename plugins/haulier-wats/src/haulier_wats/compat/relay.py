@@ -24,7 +24,7 @@ from haulier_wats.compat.log import logger
 from haulier_wats.compat.tasks import CANCELLED, error_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from haulier import UploadManager
     from haulier.events import Event
@@ -55,11 +55,20 @@ class Relay:
     Args:
         manager: An open manager.
         tell: Called with what happened, the task's id, and file name, percent, server's file id or error.
+        without: Names of backends whose tasks are not told of: the program knows one task for each recording.
         monotonic: Seconds that never go back.
     """
 
-    def __init__(self, manager: UploadManager, tell: Tell, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        manager: UploadManager,
+        tell: Tell,
+        *,
+        without: Collection[str] = (),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._manager = manager
+        self._without = frozenset(without)
         self._tell = tell
         self._monotonic = monotonic
         self._queue = manager.event_queue()
@@ -95,9 +104,9 @@ class Relay:
         while not self._closed:
             event = self._queue.get(GLANCE)
             try:
-                if event is not None:
+                if event is not None and event.backend not in self._without:
                     self._pass_on(event)
-                elif self._queue.closed:
+                elif event is None and self._queue.closed:
                     return
                 if self._monotonic() >= next_look:
                     next_look = self._monotonic() + GLANCE

@@ -17,7 +17,7 @@ from haulier_wats.compat.log import logger
 from haulier_wats.compat.values import WrongValueError, as_bool
 
 if TYPE_CHECKING:
-    from haulier.config.models import Config
+    from haulier.config.models import BackendConfig, Config
     from haulier_wats.compat.upload_client import RecordingUploadClient
 
 __all__ = ["FaceSettings", "read_settings", "settings_of_client"]
@@ -68,25 +68,31 @@ class FaceSettings:
         The server refuses them then, and they wait for a token that can be read. May ask the OS key store, which may
         take its time: not for the constructing thread.
         """
-        from haulier.config.references import resolve_secret
-        from haulier.config.sealing import purpose_of
-        from haulier.errors import ConfigError
-        from haulier_wats.options import RENEW
+        upload, known = self.config.upload, self.config.backends
+        tables = {name: known[name] for name in (upload.backend, *upload.also) if name in known}
+        usable = {name: _usable_table(table) for name, table in tables.items()}
+        return replace(self.config, backends={**known, **usable})
 
-        table = self.config.backends.get(self.config.upload.backend)
-        text = table.options.get(OPTION) if table is not None and table.type == WATS else None
-        if table is None or not isinstance(text, str):
-            return self.config
-        purpose = purpose_of(WATS, OPTION, table.options)
-        try:
-            resolve_secret(
-                text, environ=os.environ, base_dir=Path.cwd(), where=f"api.{OPTION}", purpose=purpose, renew=RENEW
-            )
-        except ConfigError as error:
-            log.error("%s; recordings are queued and wait", error)  # noqa: TRY400  the text says all there is
-            bare = replace(table, options={**table.options, OPTION: ""})
-            return replace(self.config, backends={**self.config.backends, table.name: bare})
-        return self.config
+
+def _usable_table(table: BackendConfig) -> BackendConfig:
+    """A backend's table without a token of WATS that cannot be read."""
+    from haulier.config.references import resolve_secret
+    from haulier.config.sealing import purpose_of
+    from haulier.errors import ConfigError
+    from haulier_wats.options import RENEW
+
+    text = table.options.get(OPTION) if table.type == WATS else None
+    if not isinstance(text, str):
+        return table
+    purpose = purpose_of(WATS, OPTION, table.options)
+    try:
+        resolve_secret(
+            text, environ=os.environ, base_dir=Path.cwd(), where=f"api.{OPTION}", purpose=purpose, renew=RENEW
+        )
+    except ConfigError as error:
+        log.error("%s; recordings are queued and wait", error)  # noqa: TRY400  the text says all there is
+        return replace(table, options={**table.options, OPTION: ""})
+    return table
 
 
 def read_settings(settings: object, *, environ: Mapping[str, str] | None = None) -> FaceSettings:
@@ -136,6 +142,7 @@ def _document(settings: object, data_folder: Path | None) -> dict[str, Any]:
 def _from_attributes(settings: object) -> dict[str, Any]:
     api = {name: _attribute(settings, attribute) for name, attribute in _ATTRIBUTES.items()}
     api["backend"] = _attribute(settings, "API_BACKEND")
+    api["also"] = _attribute(settings, "API_ALSO")
     folder = _path(_attribute(settings, "RECORDING_OUTPUT_DIR"))
     document: dict[str, Any] = {"api": api, "backends": _attribute(settings, "API_BACKENDS")}
     return document if folder is None else {**document, "recording": {"output_dir": str(folder)}}
@@ -145,6 +152,10 @@ def _clean(api: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what is of a wrong kind. Truth values are read here: a wrong one must not switch anything on."""
     cleaned: dict[str, Any] = {}
     for name, value in api.items():
+        if name == "also":
+            if isinstance(value, list | tuple) and all(isinstance(entry, str) for entry in value):
+                cleaned[name] = list(value)
+            continue
         default = DEFAULTS.get(name, "" if name == "backend" else None)
         if default is None and value is not None:
             cleaned[name] = value  # one of Haulier's own keys

@@ -147,7 +147,7 @@ class UploadManager:
             self._face.usable_config(), self._face.folders, plugins=plugins, ports=self._ports or Ports()
         )
         manager.subscribe(log_event, LOGGED)
-        relay = Relay(manager, self._tell)
+        relay = Relay(manager, self._tell, without=self._face.config.upload.also)
         with self._lock:
             self._relay = relay
         relay.start()
@@ -199,7 +199,7 @@ class UploadManager:
         return task.id
 
     def queue_folder(self, folder: str | os.PathLike[str], max_age_days: float | None = None) -> list[str]:
-        """Queue the whole recordings of a folder, oldest first, each once: the ids of those that are new.
+        """Queue the whole recordings of a folder, oldest first, each once: the ids of those new at the first backend.
 
         Raises:
             ValidationError: The folder cannot be listed.
@@ -211,9 +211,10 @@ class UploadManager:
             raise to_api_error(error) from error
         for name, why in {**found.problems, **found.waiting}.items():
             log.warning("%s %s", Path(folder, name), why)
-        for task in tasks:
+        first = [task for task in tasks if task.backend == self._face.config.upload.backend]
+        for task in first:
             self._expect(task)
-        return [task.id for task in tasks if task.id in found.queued]
+        return [task.id for task in first if task.id in found.queued]
 
     def remove_uploaded(self) -> int:
         """Delete the videos that are proven to be stored and unchanged; how many. May take some seconds."""
@@ -227,7 +228,7 @@ class UploadManager:
             if not any(task.disposal is Disposal.PENDING for task in tasks):
                 break
             pause.wait(GLANCE)
-        return sum(task.disposal is Disposal.REMOVED for task in manager.snapshots(released))
+        return len({task.path for task in manager.snapshots(released) if task.disposal is Disposal.REMOVED})
 
     # -- questions ---------------------------------------------------------------------------------------------
 

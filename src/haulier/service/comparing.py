@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from haulier.errors import HaulierError, PluginError
+from haulier.models import Comparison, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,51 +14,7 @@ if TYPE_CHECKING:
     from haulier.backends.api import Backend, Context, Stored
     from haulier.models import Receipt, ReceiptEntry
 
-__all__ = ["Comparison", "Verdict", "compare_receipt"]
-
-
-class Verdict(StrEnum):
-    """What the destination's answer shows."""
-
-    SAME = "same"
-    DIFFERS = "differs"
-    MISSING = "missing"
-    CANNOT_TELL = "cannot tell"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One artifact compared.
-
-    Attributes:
-        receipt: Its receipt.
-        entry: Its entry in it.
-        verdict: What was shown.
-        by: What was compared: ``content``, ``size`` or nothing.
-        remark: Why, where that is not plain.
-        error: Why the destination could not be asked, or None.
-    """
-
-    receipt: Receipt
-    entry: ReceiptEntry
-    verdict: Verdict
-    by: str = ""
-    remark: str = ""
-    error: HaulierError | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON members."""
-        return {
-            "task": self.receipt.task,
-            "backend": self.receipt.backend,
-            "role": str(self.entry.role),
-            "key": self.entry.key,
-            "location": self.entry.location,
-            "verdict": str(self.verdict),
-            "by": self.by or None,
-            "remark": self.remark,
-            "error": {"code": self.error.code, "message": self.error.what} if self.error else None,
-        }
+__all__ = ["compare_receipt"]
 
 
 def compare_receipt(
