@@ -45,6 +45,7 @@ typed_modules = [
     "haulier.testing.backend_suite",
     "haulier.testing.rig",
     "haulier_wats.compat",
+    "haulier_azure",
     "haulier_gcs",
     "haulier_s3",
 ]

@@ -31,7 +31,7 @@ def test_a_first_configuration_is_written_checked_and_used(work):
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        ([], 2, "Missing option '--type' (filesystem, memory"),
+        ([], 2, "Missing option '--type' (azure, filesystem, gcs, memory, s3, wats)"),
         (["--type", "filesystem"], 2, "--set url=VALUE"),
         (["--type", "filesystem", "--set", "urk=/x"], 2, "did you mean 'url'"),
         (["--type", "nextcloud"], 4, "haulier-nextcloud"),

@@ -25,6 +25,7 @@ PUBLIC = [
     "haulier.hooks.spec",
     "haulier.models",
     "haulier.testing.backend_suite",
+    "haulier_azure",
     "haulier_gcs",
     "haulier_s3",
     "haulier_wats.compat",
@@ -113,6 +114,7 @@ def test_plugins_contributing_and_changelog_have_pages_that_others_link_to(site,
     }
     for name in [
         "plugins/haulier-wats",
+        "plugins/haulier-azure",
         "plugins/haulier-gcs",
         "plugins/haulier-s3",
         "about/contributing",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from haulier.testing.servers import ServerProcess, beside_python, free_port
 
+# Azurite's own account, which everybody knows
+ACCOUNT = "devstoreaccount1"
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 STATUS_KEYS = {
     "task_id",
     "status",
@@ -94,7 +99,34 @@ def gcs(request, tmp_path):
     return Destination("gcs", table, names, {"endpoint_url": f"http://127.0.0.1:{free_port()}"})
 
 
-@pytest.fixture(params=["s3", "gcs"])
+@pytest.fixture(scope="session")
+def azurite():
+    path = Path(__file__).parents[3] / "haulier-azure" / "tests" / "azurite.py"
+    spec = importlib.util.spec_from_file_location("azurite_of_hosts", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.running() as url:
+        yield url
+
+
+@pytest.fixture
+def azure(request, tmp_path):
+    from azure.storage.blob import BlobServiceClient
+
+    account = f"{request.getfixturevalue('azurite')}/{ACCOUNT}"
+    client = BlobServiceClient(account, credential={"account_name": ACCOUNT, "account_key": KEY})
+    name = f"host-{os.getpid()}-{abs(hash(tmp_path))}"
+    container = client.create_container(name)
+    yield Destination(
+        "azure",
+        {"container": name, "account_url": account, "credential": KEY},
+        lambda: [blob.name for blob in container.list_blobs()],
+        {"account_url": f"http://127.0.0.1:{free_port()}/{ACCOUNT}"},
+    )
+    client.close()
+
+
+@pytest.fixture(params=["s3", "gcs", "azure"])
 def destination(request):
     return request.getfixturevalue(request.param)
 

@@ -91,8 +91,10 @@ def test_the_settings_are_all_there_are_and_the_defaults_are_right():
     for page in (ENGLISH, PORTUGUESE):
         rows = re.findall(r"^\| `(\w+)` \| `(.+?)` \| `(\w+)` \|", page.read_text("utf-8"), re.MULTILINE)
         told = {name: (json.loads(default), attribute) for name, default, attribute in rows}
-        attributes = {name: f"API_{name.removeprefix('api_').upper()}" for name in (*DEFAULTS, "backend")}
-        assert told == {name: ({**DEFAULTS, "backend": "wats"}[name], attributes[name]) for name in attributes}
+        attributes = {name: f"API_{name.removeprefix('api_').upper()}" for name in (*DEFAULTS, "backend", "also")}
+        assert told == {
+            name: ({**DEFAULTS, "backend": "wats", "also": []}[name], attributes[name]) for name in attributes
+        }
 
 
 # -- running it ------------------------------------------------------------------------------------------------
