@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -26,7 +27,7 @@ NOT_APPLICABLE = "not applicable"
 
 HEAD = """# Conformance and proof, in tables
 
-Made by `uv run python tests/tables.py` on {date}: Haulier {version}, Python {python}, {system}.
+Made by `{command}` on {date}: Haulier {version}, Python {python}, {system}.
 
 ## Conformance
 
@@ -74,6 +75,7 @@ def _head() -> str:
     from haulier import __version__
 
     return HEAD.format(
+        command=os.environ.get("TABLES_COMMAND", ""),
         date=datetime.now(UTC).date(),
         version=__version__,
         python=platform.python_version(),
@@ -102,10 +104,12 @@ def _proof(config: pytest.Config) -> str:
 def main() -> int:
     """Run what the tables are about."""
     tests = ["tests", "plugins", "-m", "proof or conformance", "-p", Path(__file__).stem, "-q", *sys.argv[1:]]
-    path = os.pathsep.join([str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", *tests], cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, check=False
-    ).returncode
+    environ = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "TABLES_COMMAND": shlex.join(["uv", "run", "python", "tests/tables.py", *sys.argv[1:]]),
+    }
+    return subprocess.run([sys.executable, "-m", "pytest", *tests], cwd=ROOT, env=environ, check=False).returncode
 
 
 if __name__ == "__main__":
