@@ -59,6 +59,25 @@ def test_a_request_that_runs_may_end(start_process, new_wire, until):
     wire.session.close()
 
 
+@pytest.mark.parametrize(
+    ("path", "kind"), [("create-session", "application/json"), ("{session_id}/file", "multipart/form-data; boundary=b")]
+)
+def test_a_client_that_stays_silent_is_told_before_it_is_cut_off(path, kind, start_process, new_wire, token, capfd):
+    server = start_process(grace=0.2)
+    wire = new_wire(server.url)
+    url = "/uploads/" + path.format(**wire.create().json())
+    asked = f"POST {url} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nContent-Type: {kind}\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(f"{asked}Content-Length: 50\r\nExpect: 100-continue\r\n\r\n".encode())
+        assert connection.recv(64).startswith(b"HTTP/1.1 100")  # it waits for the body now
+        server.process.send_signal(signal.SIGTERM)
+        status, fields = answer_on(connection)
+    assert (status, fields["retry-after"]) == (503, "5")
+    assert server.process.wait(timeout=30) == 0
+    wire.session.close()
+    assert capfd.readouterr().err == ""
+
+
 def test_clients_that_neither_send_nor_read_hold_nothing_up(start_process, new_wire, tmp_path, until, token):
     server = start_process(grace=0.2)
     wire = new_wire(server.url)

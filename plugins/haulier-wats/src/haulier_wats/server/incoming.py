@@ -12,7 +12,6 @@ from starlette.concurrency import run_in_threadpool
 
 from haulier_wats.server.problems import Problem, no_room, stopping
 from haulier_wats.server.room import CHECK_EVERY
-from haulier_wats.server.turns import Turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from haulier_wats.server.room import Room
+    from haulier_wats.server.turns import Turn, Turns
 
 __all__ = ["BodyEnded", "Incoming", "RoomCheck", "content_length", "read_json"]
 
@@ -48,11 +48,11 @@ class Incoming:
     Args:
         request: Whose body.
         silence: Seconds without a byte after which it is given up.
-        turn: What may end it early; can be set later.
+        turn: What may end it early; another can be set later.
     """
 
-    def __init__(self, request: Request, silence: float, turn: Turn | None = None) -> None:
-        self.turn = turn or Turn()
+    def __init__(self, request: Request, silence: float, turn: Turn) -> None:
+        self.turn = turn
         self._receive = request.receive
         self._silence = silence
 
@@ -115,8 +115,13 @@ def content_length(request: Request) -> int:
     return int(value) if _LENGTH.fullmatch(value) else 0
 
 
-async def read_json(request: Request, silence: float) -> Any:
+async def read_json(request: Request, silence: float, turns: Turns) -> Any:
     """Read a JSON body of at most 1 MiB.
+
+    Args:
+        request: Whose body.
+        silence: Seconds without a byte after which it is given up.
+        turns: What ends it when the server stops.
 
     Returns:
         Its value; None when the body is empty.
@@ -127,10 +132,11 @@ async def read_json(request: Request, silence: float) -> Any:
     """
     body = bytearray()
     if content_length(request) <= MAX_JSON:
-        async for chunk in Incoming(request, silence):
-            body += chunk
-            if len(body) > MAX_JSON:
-                break
+        with turns.free() as turn:
+            async for chunk in Incoming(request, silence, turn):
+                body += chunk
+                if len(body) > MAX_JSON:
+                    break
     if content_length(request) > MAX_JSON or len(body) > MAX_JSON:
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a JSON body holds at most {MAX_JSON} bytes")
     if not body.strip():

@@ -64,9 +64,9 @@ async def receive_file(storage: Storage, sid: str, request: Request, form: FileF
         raise _too_large(_limit(storage, form))
     await run_in_threadpool(storage.room.require, announced)
     digest = RunningDigest()
-    incoming = Incoming(request, storage.settings.silence)
     room = RoomCheck(storage.room)
     async with AsyncExitStack() as stack:
+        incoming = Incoming(request, storage.settings.silence, stack.enter_context(storage.turns.free()))
         copy: _Copy | None = None
         async for chunk in incoming:
             content = form.feed(chunk)

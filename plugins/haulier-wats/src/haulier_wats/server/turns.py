@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 __all__ = ["Turn", "Turns"]
 
@@ -60,18 +60,29 @@ class Turns:
 
     def __init__(self) -> None:
         self._lines: dict[tuple[str, str], list[Turn]] = {}
+        self._held: set[Turn] = set()
         self._stopped = False
 
     def stop(self) -> None:
         """End all waits for clients, those to come as well."""
         self._stopped = True
-        for line in self._lines.values():
-            for turn in line:
-                turn.stop()
+        for turn in self._held:
+            turn.stop()
 
     def busy(self, session: str) -> bool:
         """Whether anything of a session is being worked on."""
         return any(key[0] == session for key in tuple(self._lines))
+
+    @contextmanager
+    def free(self) -> Iterator[Turn]:
+        """A turn on nothing in particular, which only :meth:`stop` ends."""
+        turn = Turn()
+        turn.stopped = self._stopped
+        self._held.add(turn)
+        try:
+            yield turn
+        finally:
+            self._held.remove(turn)
 
     @asynccontextmanager
     async def take(self, session: str, resource: str) -> AsyncIterator[Turn]:
@@ -80,15 +91,14 @@ class Turns:
         line = self._lines.setdefault(key, [])
         for earlier in line:
             earlier.supersede()
-        turn = Turn()
-        turn.stopped = self._stopped
-        line.append(turn)
-        try:
-            while line[0] is not turn:
-                await line[0].finished.wait()
-            yield turn
-        finally:
-            line.remove(turn)
-            turn.finished.set()
-            if not line:
-                del self._lines[key]
+        with self.free() as turn:
+            line.append(turn)
+            try:
+                while line[0] is not turn:
+                    await line[0].finished.wait()
+                yield turn
+            finally:
+                line.remove(turn)
+                turn.finished.set()
+                if not line:
+                    del self._lines[key]

@@ -48,7 +48,7 @@ class UploadRoutes:
         storage = self._storage
         base = _base_url(request, storage)
         key = idempotency_key(request.headers)
-        body = await read_json(request, storage.settings.silence)
+        body = await read_json(request, storage.settings.silence, storage.turns)
         settings = storage.settings
         wanted = session_request(body, settings.max_size(Kind.VIDEO), settings.max_size(Kind.METADATA))
         await run_in_threadpool(storage.sweep)
@@ -101,7 +101,7 @@ class UploadRoutes:
     async def finalize(self, request: Request) -> Response:
         """``POST /uploads/{session_id}/finalize``."""
         sid = request.path_params["session_id"]
-        claims = claims_from(await read_json(request, self._storage.settings.silence))
+        claims = claims_from(await read_json(request, self._storage.settings.silence, self._storage.turns))
         recording = await finalize(self._storage, sid, claims)
         visit_of(request).about["file_id"] = recording.file_id
         return json_answer(recording.finalized_json(sid))
