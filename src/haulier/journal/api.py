@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AbortRow",
     "BackendRow",
+    "ClaimRow",
+    "Flying",
     "Journal",
     "OwnerRow",
     "PartRow",
@@ -234,6 +236,25 @@ class BackendRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimRow:
+    """The members of a :class:`TaskRow` that say who works on it and how far that is."""
+
+    state: TaskState
+    owner: str
+    epoch: int
+    nonce: str
+    high_water: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flying:
+    """The tasks of a backend that are leased: how many, and the greatest suspicion among them."""
+
+    count: int = 0
+    suspicion: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class OwnerRow:
     """A manager that holds leases; it is dead when nobody holds its lock file."""
 
@@ -288,7 +309,10 @@ class Transaction(Protocol):
     def find_item(self, item_id: str, backend: str) -> TaskRow | None:
         """The task of this item, its identity outliving its cleanup."""
 
-    def update_task(self, task_id: str, **changes: Any) -> TaskRow:
+    def claim_of(self, task_id: str) -> ClaimRow | None:
+        """Who works on a task, without all that the row holds beside."""
+
+    def update_task(self, task_id: str, **changes: Any) -> None:
         """Change members of a row; ``identity`` and ``artifacts`` may be among them, ``id`` and ``sequence`` not.
 
         Raises:
@@ -311,8 +335,8 @@ class Transaction(Protocol):
     def next_time(self, backends: Iterable[str]) -> float | None:
         """The earliest ``not_before`` among queued, retrying and slow-lane tasks of these backends, even if past."""
 
-    def uploading(self, backend: str) -> Sequence[TaskRow]:
-        """Tasks of a backend that are leased now."""
+    def flying(self, backend: str) -> Flying:
+        """The tasks of a backend that are leased now."""
 
     def sidecar_users(self, path: str) -> Sequence[TaskRow]:
         """Tasks that name this sidecar path, in order of submission, whatever their state."""
@@ -348,6 +372,9 @@ class Transaction(Protocol):
 
     def last_receipt(self) -> Receipt | None:
         """The head of the chain."""
+
+    def chain_head(self) -> tuple[int, str]:
+        """Number and chain hash of the last receipt; 0 and empty without any."""
 
     def add_receipt(self, receipt: Receipt) -> None: ...
 

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from haulier.errors import JournalUnavailableError, UnsupportedError
 from haulier.events import event_from_dict
-from haulier.journal.api import AbortRow, BackendRow, OwnerRow, PartRow, SealedToken, TaskFilter, TaskRow
+from haulier.journal.api import (
+    AbortRow,
+    BackendRow,
+    ClaimRow,
+    Flying,
+    OwnerRow,
+    PartRow,
+    SealedToken,
+    TaskFilter,
+    TaskRow,
+)
 from haulier.journal.checks import (
     USE_THE_TRANSACTION,
     check_artifacts,
@@ -151,7 +161,12 @@ class MemoryTransaction:
         row = self._all.tasks.find(item_id, backend)
         return None if row is None else _given(row)
 
-    def update_task(self, task_id: str, **changes: Any) -> TaskRow:
+    def claim_of(self, task_id: str) -> ClaimRow | None:
+        """Who works on a task."""
+        row = self._all.tasks.get(task_id)
+        return None if row is None else ClaimRow(row.state, row.owner, row.epoch, row.nonce, row.high_water)
+
+    def update_task(self, task_id: str, **changes: Any) -> None:
         """Change members of a row."""
         tasks = self._to_change().tasks
         check_members(changes)
@@ -159,9 +174,7 @@ class MemoryTransaction:
         before = tasks.get(task_id)
         if before is None:
             raise unknown_task(task_id)
-        after = replace(before, **_kept(changes))
-        tasks.replace(before, after)
-        return _given(after)
+        tasks.replace(before, replace(before, **_kept(changes)))
 
     def delete_task(self, task_id: str) -> None:
         """Forget the row and its parts."""
@@ -207,9 +220,10 @@ class MemoryTransaction:
         first = (self._all.tasks.index("times", name)[:1] for name in backends)
         return min((entry[0] for entries in first for entry in entries), default=None)
 
-    def uploading(self, backend: str) -> Sequence[TaskRow]:
-        """Tasks of a backend that are leased now."""
-        return [_given(row) for row in self._all.tasks.rows("uploading", backend)]
+    def flying(self, backend: str) -> Flying:
+        """The tasks of a backend that are leased now."""
+        suspicions = [row.suspicion for row in self._all.tasks.rows("uploading", backend)]
+        return Flying(len(suspicions), max(suspicions, default=0))
 
     def sidecar_users(self, path: str) -> Sequence[TaskRow]:
         """Tasks that name this sidecar path."""
@@ -281,6 +295,11 @@ class MemoryTransaction:
     def last_receipt(self) -> Receipt | None:
         """The head of the chain."""
         return _copied(self._all.receipts[-1]) if self._all.receipts else None
+
+    def chain_head(self) -> tuple[int, str]:
+        """Number and chain hash of the last receipt."""
+        head = self._all.receipts[-1] if self._all.receipts else None
+        return (head.number, head.chain) if head else (0, "")
 
     def add_receipt(self, receipt: Receipt) -> None:
         """Append a receipt."""

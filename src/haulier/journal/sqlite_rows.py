@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from haulier.errors import JournalDamagedError, JournalError
 from haulier.events import event_from_dict
 from haulier.journal import rows
-from haulier.journal.api import AbortRow, BackendRow, OwnerRow, PartRow, TaskFilter, TaskRow
+from haulier.journal.api import AbortRow, BackendRow, ClaimRow, Flying, OwnerRow, PartRow, TaskFilter, TaskRow
 from haulier.journal.checks import check_artifacts, check_members, reading_only, taken, unknown_task
 from haulier.models import Receipt, TaskState
 
@@ -128,23 +128,28 @@ class SqliteTransaction:
         """The task of this item."""
         return self._one("WHERE item_id = ? AND backend = ?", (item_id, backend))
 
-    def update_task(self, task_id: str, **changes: Any) -> TaskRow:
+    def claim_of(self, task_id: str) -> ClaimRow | None:
+        """Who works on a task."""
+        found = self._rows("SELECT state, owner, epoch, nonce, high_water FROM task WHERE id = ?", (task_id,))
+        if not found:
+            return None
+        state, owner, epoch, nonce, high_water = found[0]
+        with _sound_rows():
+            return ClaimRow(TaskState(state), rows.text(owner), epoch, rows.text(nonce), high_water)
+
+    def update_task(self, task_id: str, **changes: Any) -> None:
         """Change members of a row."""
         check_members(changes)
         check_artifacts(task_id, changes.get("artifacts", ()))
         values = rows.task_values(changes)
-        assignments = ", ".join(f"{name} = :{name}" for name in values) or "epoch = epoch"
-        found = self._change(
-            f"UPDATE task SET {assignments} WHERE id = :this RETURNING sequence, {', '.join(rows.TASK_COLUMNS)}",
-            {**values, "this": task_id},
-            taken("a task of this item and backend", task_id),
-        )
-        if not found:
+        assignments = ", ".join(f"{name} = ?" for name in values) or "epoch = epoch"
+        refusal = taken("a task of this item and backend", task_id)
+        self._change(f"UPDATE task SET {assignments} WHERE id = ?", (*values.values(), task_id), refusal)
+        if not self._db.changes():
             raise unknown_task(task_id)
         if "artifacts" in changes:
             self._change("DELETE FROM artifact WHERE task = ?", (task_id,))
             self._insert_artifacts(task_id, changes["artifacts"])
-        return self._decoded(found)[0]
 
     def delete_task(self, task_id: str) -> None:
         """Forget the row, its artifacts, parts and attempts."""
@@ -202,9 +207,11 @@ class SqliteTransaction:
                 ]
         return min(times, default=None)
 
-    def uploading(self, backend: str) -> Sequence[TaskRow]:
-        """Tasks of a backend that are leased now."""
-        return self._select("WHERE backend = ? AND state = 'uploading' ORDER BY sequence", (backend,))
+    def flying(self, backend: str) -> Flying:
+        """The tasks of a backend that are leased now."""
+        sql = "SELECT count(*), coalesce(max(suspicion), 0) FROM task WHERE state = 'uploading' AND backend = ?"
+        ((count, suspicion),) = self._rows(sql, (backend,))
+        return Flying(count, suspicion)
 
     def sidecar_users(self, path: str) -> Sequence[TaskRow]:
         """Tasks that name this sidecar path."""
@@ -279,6 +286,12 @@ class SqliteTransaction:
     def last_receipt(self) -> Receipt | None:
         """The head of the chain."""
         return self._receipt("ORDER BY number DESC LIMIT 1", ())
+
+    def chain_head(self) -> tuple[int, str]:
+        """Number and chain hash of the last receipt."""
+        found = self._rows("SELECT number, body FROM receipt ORDER BY number DESC LIMIT 1")
+        with _sound_rows():
+            return (found[0][0], str(json.loads(found[0][1])["chain"])) if found else (0, "")
 
     def _receipt(self, clause: str, values: Sequence[Any]) -> Receipt | None:
         found = self._rows(f"SELECT body FROM receipt {clause}", values)

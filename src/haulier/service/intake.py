@@ -122,7 +122,10 @@ class Intake:
                     events.UploadQueued(backend=row.backend, task=row.id, filename=row.media.name, size=row.size)
                 )
                 continue
-            joined = known if known.group == group else tx.update_task(known.id, group=group)
+            joined = known
+            if known.group != group:
+                tx.update_task(known.id, group=group)
+                joined = replace(known, group=group)
             if is_lost_source(known):
                 joined = self._revive(tx, told, joined)
             taken.append(Taken(joined, created=False))
@@ -140,7 +143,8 @@ class Intake:
     def _revive(self, tx: Transaction, told: list[events.Event], row: TaskRow) -> TaskRow:
         """A source that was missing is back: its task goes on."""
         now = self.clock.now()
-        changed = tx.update_task(row.id, state=move(row.state, Cause.RETRY), updated_at=now, not_before=None)
+        changed = replace(row, state=move(row.state, Cause.RETRY), updated_at=now, not_before=None)
+        tx.update_task(row.id, state=changed.state, updated_at=now, not_before=None)
         told.append(events.UploadQueued(backend=row.backend, task=row.id, filename=row.media.name, size=row.size))
         return changed
 

@@ -118,9 +118,9 @@ class Operations:
             tx.clear_parts(row.id)
         if cause is Cause.CANCEL:
             fresh = drop_session(tx, row, now)  # what its token grants must not outlive the task
-        changed = tx.update_task(row.id, state=after, updated_at=now, request="", **fresh)
+        tx.update_task(row.id, state=after, updated_at=now, request="", **fresh)
         if after is TaskState.CANCELLED:
-            told.append(events.UploadCancelled(backend=row.backend, task=row.id, filename=changed.media.name))
+            told.append(events.UploadCancelled(backend=row.backend, task=row.id, filename=row.media.name))
         return True
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from haulier.journal.api import TaskFilter
+from haulier.journal.api import Flying, TaskFilter
 from haulier.models import Identity, TaskState
 from haulier.testing.journal_rows import task_id, task_row
 
@@ -98,7 +98,8 @@ class ClaimCases:
     def test_equal_times_go_by_submission(self, journal: Journal) -> None:
         """So that the order is one."""
         enter(journal, retrying(3.0), retrying(3.0), slow(3.0), slow(3.0))
-        journal.write(lambda tx: [tx.update_task(task_id(number), attempts=1) for number in (3, 1)])
+        journal.write(lambda tx: tx.update_task(task_id(3), attempts=1))
+        journal.write(lambda tx: tx.update_task(task_id(1), attempts=1))
         assert ready(journal) == [1, 2, 3, 4]
 
     def test_the_oldest_recordings_go_first(self, journal: Journal) -> None:
@@ -160,13 +161,14 @@ class ClaimCases:
         assert next_time("none") is None
         assert next_time() is None
 
-    def test_the_leased_of_a_backend_in_order(self, journal: Journal) -> None:
-        """As long as they are uploading."""
+    def test_the_leased_of_a_backend_are_counted(self, journal: Journal) -> None:
+        """As long as they are uploading, and how suspect the worst of them is."""
         flying = {"state": TaskState.UPLOADING}
-        enter(journal, flying, {}, {**flying, "backend": "second"}, flying)
-        assert [row.id for row in journal.read(lambda tx: tx.uploading("main"))] == [task_id(1), task_id(4)]
+        enter(journal, {**flying, "suspicion": 2}, {"suspicion": 5}, {**flying, "backend": "second"}, flying)
+        assert journal.read(lambda tx: tx.flying("main")) == Flying(2, 2)
         journal.write(lambda tx: tx.update_task(task_id(1), state=TaskState.COMPLETED))
-        assert [row.id for row in journal.read(lambda tx: tx.uploading("main"))] == [task_id(4)]
+        assert journal.read(lambda tx: tx.flying("main")) == Flying(1, 0)
+        assert journal.read(lambda tx: tx.flying("nobody's")) == Flying(0, 0)
 
     def test_waking_makes_the_slow_lane_of_one_backend_due(self, journal: Journal) -> None:
         """Who is due already keeps the place; retries and the rest are not touched."""

@@ -41,8 +41,11 @@ def insert(journal: Journal, *rows: TaskRow) -> list[TaskRow]:
 
 
 def update(journal: Journal, of_task: str, **changes: Any) -> TaskRow:
-    """Change a row in a write of its own."""
-    return journal.write(lambda tx: tx.update_task(of_task, **changes))
+    """Change a row in a write of its own; what it is then."""
+    journal.write(lambda tx: tx.update_task(of_task, **changes))
+    row = journal.read(lambda tx: tx.task(of_task))
+    assert row is not None
+    return row
 
 
 def listed(journal: Journal, **query: Any) -> list[str]:

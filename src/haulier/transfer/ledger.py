@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from haulier.backends.api import Abilities
     from haulier.clock import Clock
-    from haulier.journal.api import BackendRow, Journal, PartRow, SealedToken, TaskRow, Transaction
+    from haulier.journal.api import BackendRow, ClaimRow, Journal, PartRow, SealedToken, TaskRow, Transaction
     from haulier.models import ArtifactRecord, Identity, ReceiptEntry, SuspensionReason
 
 __all__ = ["Lease", "Ledger", "chain_hash"]
@@ -128,34 +128,41 @@ class Ledger:
         ready = tx.ready(name, now, limit)
         if not ready:
             return []
-        flying = tx.uploading(name)
+        flying = tx.flying(name)
         if backend.trial or ready[0].suspicion:
-            return [] if flying else ready[:1]
-        if any(row.suspicion for row in flying):
+            return [] if flying.count else ready[:1]
+        if flying.suspicion:
             return []
         return [row for row in ready if not row.suspicion]
 
     def _take(self, tx: Transaction, told: list[events.Event], row: TaskRow, now: float) -> Lease:
         epoch = row.epoch + 1
-        taken = tx.update_task(
-            row.id,
-            state=move(row.state, Cause.CLAIM),
-            owner=self.owner,
-            epoch=epoch,
-            updated_at=now,
-            not_before=None,
-            nonce=row.nonce or self._new_nonce(),
-        )
+        changes: dict[str, Any] = {
+            "state": move(row.state, Cause.CLAIM),
+            "owner": self.owner,
+            "epoch": epoch,
+            "updated_at": now,
+            "not_before": None,
+            "nonce": row.nonce or self._new_nonce(),
+        }
+        tx.update_task(row.id, **changes)
         tx.add_attempt(row.id, epoch, self.owner, now)
         told.append(
             events.UploadStarted(backend=row.backend, task=row.id, filename=row.media.name, attempt=row.attempts + 1)
         )
-        return Lease(taken, tuple(tx.parts(row.id)), self.owner, epoch)
+        return Lease(replace(row, **changes), tuple(tx.parts(row.id)), self.owner, epoch)
 
-    def _owned(self, tx: Transaction, lease: Lease) -> TaskRow:
-        row = tx.task(lease.row.id)
-        if row is None or row.epoch != lease.epoch or row.owner != lease.owner or row.state is not TaskState.UPLOADING:
+    def _owned(self, tx: Transaction, lease: Lease) -> ClaimRow:
+        claim = tx.claim_of(lease.row.id)
+        mine = (TaskState.UPLOADING, lease.owner, lease.epoch)
+        if claim is None or (claim.state, claim.owner, claim.epoch) != mine:
             raise LeaseLostError("another worker owns this task now", where=lease.row.id)
+        return claim
+
+    def _owned_task(self, tx: Transaction, lease: Lease) -> TaskRow:
+        self._owned(tx, lease)
+        row = tx.task(lease.row.id)
+        assert row is not None  # noqa: S101  it was there a moment ago, in this transaction
         return row
 
     # -- progress of a claim -----------------------------------------------------------------------------------
@@ -176,9 +183,8 @@ class Ledger:
         """
 
         def change(tx: Transaction, _: list[events.Event]) -> None:
-            row = self._owned(tx, lease)
-            if not aborted and row.nonce != nonce:
-                owe_abort(tx, row, self.clock.now())
+            if self._owned(tx, lease).nonce != nonce and not aborted:
+                owe_abort(tx, self._owned_task(tx, lease), self.clock.now())
             tx.clear_parts(lease.row.id)
             tx.update_task(
                 lease.row.id,
@@ -197,9 +203,9 @@ class Ledger:
         """Journal an acknowledged range. New bytes set the count of attempts back to 0."""
 
         def change(tx: Transaction, _: list[events.Event]) -> None:
-            task = self._owned(tx, lease)
+            claim = self._owned(tx, lease)
             tx.put_parts(lease.row.id, [row])
-            progress = {"attempts": 0, "high_water": acknowledged} if acknowledged > task.high_water else {}
+            progress = {"attempts": 0, "high_water": acknowledged} if acknowledged > claim.high_water else {}
             tx.update_task(lease.row.id, acknowledged=acknowledged, **progress)
 
         self.change(change, durable=False)
@@ -235,7 +241,8 @@ class Ledger:
         now = self.clock.now()
 
         def change(tx: Transaction, told: list[events.Event]) -> Receipt:
-            row = self._owned(tx, lease)
+            self._owned(tx, lease)
+            row = lease.row  # what a receipt tells of it does not change while it is leased
             receipt = self._chained(tx, row, entries, backend_type, now)
             tx.add_receipt(receipt)
             tx.update_task(
@@ -243,7 +250,6 @@ class Ledger:
                 state=move(row.state, Cause.PROVEN),
                 updated_at=now,
                 acknowledged=row.size,
-                attempts=row.attempts,
                 token=None,
                 committing=False,
                 digests={},
@@ -268,7 +274,7 @@ class Ledger:
     def _chained(
         self, tx: Transaction, row: TaskRow, entries: tuple[ReceiptEntry, ...], backend_type: str, now: float
     ) -> Receipt:
-        head = tx.last_receipt()
+        head, previous = tx.chain_head()
         receipt = Receipt(
             task=row.id,
             item_id=row.item_id,
@@ -277,9 +283,9 @@ class Ledger:
             source=row.media.path,
             artifacts=entries,
             completed_at=now,
-            number=head.number + 1 if head else 1,
+            number=head + 1,
         )
-        return replace(receipt, chain=chain_hash(self._chain_key, head.chain if head else "", receipt))
+        return replace(receipt, chain=chain_hash(self._chain_key, previous, receipt))
 
     def conclude_failure(
         self,
@@ -304,7 +310,7 @@ class Ledger:
         now = self.clock.now()
 
         def change(tx: Transaction, told: list[events.Event]) -> TaskState:
-            row = self._owned(tx, lease)
+            row = self._owned_task(tx, lease)
             backend = tx.backend(row.backend)
             ruling = self.policy.judge(row, backend, error, now, keep_session=keep_session)
             cause, changes = ruling.cause, dict(ruling.changes)
@@ -318,7 +324,9 @@ class Ledger:
                     owe_abort(tx, row, now)
             elif after is TaskState.CANCELLED:
                 changes.update(drop_session(tx, row, now))
-            changed = tx.update_task(row.id, state=after, updated_at=now, **changes)
+            changes.update(state=after, updated_at=now)
+            tx.update_task(row.id, **changes)
+            changed = replace(row, **changes)
             tx.end_attempt(row.id, lease.epoch, now, str(changed.state), changed.error)
             told.extend(notices.failure_events(changed, now))
             self._put_backend(tx, told, backend, replace(ruling.backend, fingerprint=fingerprint))
@@ -373,7 +381,7 @@ class Ledger:
         """Give a task back unharmed: this manager stops (``""``), or somebody paused it (``pause``)."""
 
         def change(tx: Transaction, told: list[events.Event]) -> None:
-            self._let_go(tx, told, self._owned(tx, lease), request, "released")
+            self._let_go(tx, told, self._owned_task(tx, lease), request, "released")
 
         self.change(change, durable=False)
 
