@@ -103,10 +103,10 @@ def test_invariant_2_a_name_that_was_taken_while_its_old_content_was_compared_is
     class Recording(Files):
         """The recorder writes again under the old name, just while the old content is looked at."""
 
-        def open_source(self, path):
+        def open_source(self, path, **options):
             if os.fspath(path) != os.fspath(video):
                 video.write_bytes(b"a new recording")
-            return super().open_source(path)
+            return super().open_source(path, **options)
 
     rig = UploadRig(journal, MemoryBackend("main", MemoryOptions()), settings=RigSettings(delete_source=True))
     task = rig.submit(video)

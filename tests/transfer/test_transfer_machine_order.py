@@ -199,6 +199,13 @@ class Claim:
 # -- the way of an undisturbed upload --------------------------------------------------------------------------
 
 
+def test_what_goes_with_the_commit_alone_is_intended_together_with_its_token():
+    claim = Claim(5, abilities=LAST_PART).run()
+    assert claim.steps == ["Inspect", "OpenSession", "SaveSession", "Commit"]
+    assert [action.commits for action in claim.actions(do.SaveSession)] == [True]
+    assert [action.commits for action in Claim(25, abilities=LAST_PART).run().actions(do.SaveSession)] == [False]
+
+
 def test_the_order_of_an_upload():
     claim = Claim(25).run()
     assert claim.steps == [

@@ -33,8 +33,8 @@ class CountingFiles(Files):
         super().__init__()
         self.count = 0
 
-    def open_source(self, path):
-        handle = super().open_source(path)
+    def open_source(self, path, **options):
+        handle = super().open_source(path, **options)
         read = handle.readinto_at
 
         def readinto_at(offset, buffer):

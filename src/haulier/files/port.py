@@ -137,15 +137,19 @@ class Files:
 
     # -- sources -----------------------------------------------------------------------------------------------
 
-    def open_source(self, path: StrPath) -> SourceHandle:
+    def open_source(self, path: StrPath, *, resolved: bool = False) -> SourceHandle:
         """Open a regular file for reading while others may rename, replace or delete it.
+
+        Args:
+            path: Its name.
+            resolved: Whether that is canonical already, as the journal's are.
 
         Raises:
             FileNotFoundError: It is missing.
             IsADirectoryError: It is a folder.
             OSError: It may not be read, or is no regular file.
         """
-        canonical = self.canonical(path)
+        canonical = os.fspath(path) if resolved else self.canonical(path)
         fd = self._system.open_source(self._system.system_path(canonical))
         try:
             _require_regular(os.fstat(fd).st_mode, canonical)
@@ -154,13 +158,13 @@ class Files:
             raise
         return SourceHandle(fd, canonical)
 
-    def identity(self, path: StrPath, source_id: str) -> Identity:
-        """Who a file is now, by its open handle: folder listings may be late.
+    def identity(self, path: StrPath, source_id: str, *, resolved: bool = False) -> Identity:
+        """Who a file is now, by its open handle: folder listings may be late. ``resolved`` as in :meth:`open_source`.
 
         Raises:
             OSError: As for :meth:`open_source`.
         """
-        with self.open_source(path) as handle:
+        with self.open_source(path, resolved=resolved) as handle:
             return self.identity_of_handle(handle, source_id)
 
     def identity_of_handle(self, handle: SourceHandle, source_id: str) -> Identity:

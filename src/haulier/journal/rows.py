@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from haulier.backends.api import Abilities, CommitMode, IfAbsent, PartsMode, ResumeMode
@@ -109,6 +110,7 @@ def decode_error(column: str | bytes | None) -> ErrorRecord | None:
     return None if column is None else ErrorRecord(**json.loads(column))
 
 
+@lru_cache(maxsize=64)  # sessions of one backend have the same
 def _encode_abilities(abilities: Abilities | None) -> str | None:
     if abilities is None:
         return None
@@ -118,6 +120,7 @@ def _encode_abilities(abilities: Abilities | None) -> str | None:
     return dump(plain)
 
 
+@lru_cache(maxsize=64)
 def _decode_abilities(column: str | bytes | None) -> Abilities | None:
     if column is None:
         return None

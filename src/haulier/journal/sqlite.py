@@ -80,8 +80,9 @@ class SqliteJournal:
         self._writing = threading.Lock()
         self._durable = True  # what the writer is set to, as every connection is at first
         self._reading = Turn(USE_THE_TRANSACTION)
+        self._translated = _Translated(path)
         recovered = _log_size(path) > 0
-        with _translated(path):
+        with self._translated:
             self._writer = self._opened()
             try:
                 self._refuse_newer()
@@ -173,7 +174,7 @@ class SqliteJournal:
 
     def _commit(self, group: Sequence[Change]) -> None:
         durable = any(change.durable for change in group)
-        with self._writing, _translated(self.path):
+        with self._writing, self._translated:
             self._sync(durable=durable)
             with self._exclusive():
                 if len(group) == 1:
@@ -190,7 +191,7 @@ class SqliteJournal:
     def _run_shared(self, change: Change) -> None:
         self._writer.execute("SAVEPOINT change")
         try:
-            with _translated(self.path):
+            with self._translated:
                 change.result = change.run(SqliteTransaction(self._writer, writable=True))
         except Exception as error:
             if not self._writer.in_transaction:  # the database itself gave up: nothing of the group stands
@@ -201,7 +202,7 @@ class SqliteJournal:
 
     def read(self, query: Callable[[Transaction], T]) -> T:
         """See :meth:`haulier.journal.api.Journal.read`."""
-        with self._reading, _translated(self.path):
+        with self._reading, self._translated:
             self._reader.execute("BEGIN")
             try:
                 return query(SqliteTransaction(self._reader, writable=False))
@@ -241,7 +242,7 @@ class SqliteJournal:
     @contextmanager
     def _visitor(self, concerned: Path | None = None) -> Iterator[apsw.Connection]:
         """A connection for long looks, so that reads and writes need not wait."""
-        with _translated(concerned or self.path):
+        with _Translated(concerned or self.path):
             connection = self._opened()
             try:
                 yield connection
@@ -293,23 +294,30 @@ def _findings(connection: apsw.Connection) -> list[str]:
     return findings
 
 
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
+class _Translated:
+    """Around work with a file: SQLite's errors as the journal's own."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            _raise_as_ours(error, str(self._path))
+
+
+def _raise_as_ours(error: BaseException, where: str) -> None:
     import apsw
 
-    try:
-        yield
-    except (apsw.NotADBError, apsw.CorruptError) as error:
-        raise JournalDamagedError(f"the journal is damaged ({error})", where=str(path)) from error
-    except apsw.ConnectionClosedError as error:
-        raise JournalUnavailableError("the journal is closed", where=str(path), advice="") from error
-    except JournalDamagedError as error:
-        error.where = error.where or str(path)
-        raise
-    except apsw.Error as error:
-        if not isinstance(error, _passing()):
-            raise
-        raise JournalUnavailableError(f"the journal cannot be used now ({error})", where=str(path)) from error
+    if isinstance(error, apsw.NotADBError | apsw.CorruptError):
+        raise JournalDamagedError(f"the journal is damaged ({error})", where=where) from error
+    if isinstance(error, apsw.ConnectionClosedError):
+        raise JournalUnavailableError("the journal is closed", where=where, advice="") from error
+    if isinstance(error, JournalDamagedError):
+        error.where = error.where or where
+    elif isinstance(error, _passing()):
+        raise JournalUnavailableError(f"the journal cannot be used now ({error})", where=where) from error
 
 
 def _passing() -> tuple[type[apsw.Error], ...]:

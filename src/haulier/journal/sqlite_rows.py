@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from haulier.journal.checks import check_artifacts, check_members, reading_only,
 from haulier.models import Receipt, TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import apsw
 
@@ -68,23 +67,12 @@ class SqliteTransaction:
         self, sql: str, values: Sequence[Any] | Mapping[str, Any], refusal: JournalError | None = None
     ) -> list[tuple[Any, ...]]:
         """Run a statement that writes; ``refusal`` is raised when it breaks a rule of the schema."""
-        with self._writing(refusal):
+        with _Writing(refusal, writable=self._writable):
             return self._rows(sql, values)
 
     def _change_each(self, sql: str, values: Iterable[Sequence[Any]], refusal: JournalError | None = None) -> None:
-        with self._writing(refusal):
+        with _Writing(refusal, writable=self._writable):
             self._db.executemany(sql, [_bound(row) for row in values])
-
-    @contextmanager
-    def _writing(self, refusal: JournalError | None) -> Iterator[None]:
-        import apsw
-
-        if not self._writable:
-            raise reading_only()
-        try:
-            yield
-        except apsw.ConstraintError as error:
-            raise refusal or JournalError(f"the journal refuses this row ({error})") from error
 
     # -- tasks
 
@@ -107,7 +95,7 @@ class SqliteTransaction:
         return self._decoded(self._rows(f"{_TASK} {clause}", values))
 
     def _decoded(self, found: Sequence[tuple[Any, ...]]) -> list[TaskRow]:
-        with _sound_rows():
+        with _SoundRows():
             artifacts = self._artifacts([row[1] for row in found])
             return [rows.decode_task(row, tuple(artifacts[row[1]])) for row in found]
 
@@ -134,7 +122,7 @@ class SqliteTransaction:
         if not found:
             return None
         state, owner, epoch, nonce, high_water = found[0]
-        with _sound_rows():
+        with _SoundRows():
             return ClaimRow(TaskState(state), rows.text(owner), epoch, rows.text(nonce), high_water)
 
     def update_task(self, task_id: str, **changes: Any) -> None:
@@ -280,7 +268,7 @@ class SqliteTransaction:
         """Events with a greater sequence."""
         sql = "SELECT sequence, body FROM event WHERE sequence > ? ORDER BY sequence LIMIT ?"
         found = self._rows(sql, (since, limit))
-        with _sound_rows():
+        with _SoundRows():
             return [event_from_dict({**json.loads(body), "sequence": sequence}) for sequence, body in found]
 
     def last_receipt(self) -> Receipt | None:
@@ -290,12 +278,12 @@ class SqliteTransaction:
     def chain_head(self) -> tuple[int, str]:
         """Number and chain hash of the last receipt."""
         found = self._rows("SELECT number, body FROM receipt ORDER BY number DESC LIMIT 1")
-        with _sound_rows():
+        with _SoundRows():
             return (found[0][0], str(json.loads(found[0][1])["chain"])) if found else (0, "")
 
     def _receipt(self, clause: str, values: Sequence[Any]) -> Receipt | None:
         found = self._rows(f"SELECT body FROM receipt {clause}", values)
-        with _sound_rows():
+        with _SoundRows():
             return Receipt.from_dict(json.loads(found[0][0])) if found else None
 
     def add_receipt(self, receipt: Receipt) -> None:
@@ -315,7 +303,7 @@ class SqliteTransaction:
         """Receipts with a greater number."""
         sql = "SELECT body FROM receipt WHERE number > ? ORDER BY number LIMIT ?"
         found = self._rows(sql, (after, -1 if limit is None else limit))
-        with _sound_rows():
+        with _SoundRows():
             return [Receipt.from_dict(json.loads(body)) for (body,) in found]
 
     def receipts_named(self, name: str) -> Sequence[Receipt]:
@@ -328,7 +316,7 @@ class SqliteTransaction:
 
     def _receipts(self, condition: str, value: str) -> Sequence[Receipt]:
         found = self._rows(f"SELECT body FROM receipt WHERE {condition} ORDER BY number", (value,))
-        with _sound_rows():
+        with _SoundRows():
             return [Receipt.from_dict(json.loads(body)) for (body,) in found]
 
     # -- owed aborts
@@ -353,7 +341,7 @@ class SqliteTransaction:
             values.append(due)
         where = f"WHERE {' AND '.join(conditions)} ORDER BY not_before, sequence LIMIT ?"
         found = self._rows(f"{_ABORT} {where}", (*values, -1 if limit is None else limit))
-        with _sound_rows():
+        with _SoundRows():
             return [rows.decode_abort(row) for row in found]
 
     def abort_counts(self) -> Mapping[str, int]:
@@ -374,7 +362,7 @@ class SqliteTransaction:
 
     def _backends(self, clause: str, values: Sequence[Any] = ()) -> list[BackendRow]:
         found = self._rows(f"SELECT body FROM backend {clause}", values)
-        with _sound_rows():
+        with _SoundRows():
             return [rows.decode_backend(body) for (body,) in found]
 
     def backends(self) -> Sequence[BackendRow]:
@@ -415,10 +403,40 @@ def _bound(values: Sequence[Any] | Mapping[str, Any]) -> Sequence[Any] | Mapping
     return [rows.bound(value) for value in values]
 
 
-@contextmanager
-def _sound_rows() -> Iterator[None]:
+# Classes, for they stand around every statement: a generator's context manager costs as much as a small statement.
+
+
+class _Writing:
+    """Around a statement that writes: only where that is allowed, and what a rule of the schema refuses is told."""
+
+    __slots__ = ("_refusal",)
+
+    def __init__(self, refusal: JournalError | None, *, writable: bool) -> None:
+        if not writable:
+            raise reading_only()
+        self._refusal = refusal
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None and _is_constraint(error):
+            raise self._refusal or JournalError(f"the journal refuses this row ({error})") from error
+
+
+class _SoundRows:
     """What SQLite's own checks cannot see: pages in order, but a row that nobody wrote so."""
-    try:
-        yield
-    except (ValueError, TypeError, KeyError) as error:
-        raise JournalDamagedError(f"a row of the journal cannot be understood ({error!r})") from error
+
+    __slots__ = ()
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ValueError | TypeError | KeyError):
+            raise JournalDamagedError(f"a row of the journal cannot be understood ({error!r})") from error
+
+
+def _is_constraint(error: BaseException) -> bool:
+    """Whether a statement broke a rule of the schema."""
+    import apsw
+
+    return isinstance(error, apsw.ConstraintError)

@@ -53,11 +53,15 @@ class OpenSession(Action):
 
 @dataclass(frozen=True)
 class SaveSession(Action):
-    """Journal the token, durably, before the first byte. Result None."""
+    """Journal the token, durably, before the first byte. Result None.
+
+    ``commits``: the first call that sends anything may commit, so the intent to commit is journalled with the token.
+    """
 
     token: Token
     abilities: Abilities
     part_size: int
+    commits: bool = False
 
 
 @dataclass(frozen=True)

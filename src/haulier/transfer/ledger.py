@@ -176,10 +176,12 @@ class Ledger:
         abilities: Abilities,
         part_size: int,
         aborted: bool = False,
+        committing: bool = False,
     ) -> None:
         """Journal a fresh upload session, durably: no byte leaves before this returns.
 
-        The session that it replaces is owed an abort, unless the destination dropped it (``aborted``).
+        The session that it replaces is owed an abort, unless the destination dropped it (``aborted``). Where the first
+        call that sends anything may commit, so does ``committing``, see :meth:`intend_commit`.
         """
 
         def change(tx: Transaction, _: list[events.Event]) -> None:
@@ -192,7 +194,7 @@ class Ledger:
                 token=token,
                 abilities=abilities,
                 part_size=part_size,
-                committing=False,
+                committing=committing,
                 digests={},
                 acknowledged=0,
             )

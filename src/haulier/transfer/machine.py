@@ -12,6 +12,7 @@ actions out with files, sockets and clocks; a test or a simulator with none::
 
 The order is: ask what became of an earlier commit, if there was one; look at the source; continue the session or open
 one; journal its token; send what is missing; look at the source again; journal the intent to commit; commit; compare.
+Where all of a file goes with the commit, the intent is journalled together with the token.
 """
 
 from __future__ import annotations
@@ -145,6 +146,11 @@ class UploadMachine:
         """How this session's parts are sent."""
         return self._session.abilities.parts
 
+    @property
+    def sends_one_part(self) -> bool:
+        """Whether one part is all that is sent, so that nothing can be done meanwhile."""
+        return self._plan is not None and len(self._plan.missing) == 1
+
     def parts_of(self, artifact: int) -> list[Part]:
         """The missing parts of an artifact, in order."""
         return [part for part in self._plan.missing if part.artifact == artifact] if self._plan else []
@@ -265,14 +271,22 @@ class UploadMachine:
             self._failure = error
             return
         self._rows = []
-        self._todo.append(SaveSession(token, abilities, part_size))
+        commits = not token.known and self._goes_with_the_commit(abilities, part_size)
+        self._todo.append(SaveSession(token, abilities, part_size, commits))
+
+    def _goes_with_the_commit(self, abilities: Abilities, part_size: int) -> bool:
+        """Whether a fresh session takes everything in the one call that commits."""
+        return all(part.last for part in make_plan(self.artifacts, abilities, part_size, Held()).missing)
 
     def _session_saved(self, action: SaveSession) -> None:
         self._session = _Session(action.token, action.abilities, action.part_size)
         if action.token.known:
             self._todo.append(AskHeld())
-        else:
-            self._make_plan(Held())
+            return
+        self._make_plan(Held())
+        if action.commits:
+            self._commit_due = True
+            self._todo.append(self._commit_action())
 
     def _holds(self, held: Held) -> None:
         if held.stored:

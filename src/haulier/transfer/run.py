@@ -132,7 +132,7 @@ class UploadRun:
         """Whether something else can be done meanwhile: parallel parts, and reading again what is held."""
         if isinstance(action, do.Reread):
             return True
-        return isinstance(action, do.SendPart) and self.machine.window_now > 1
+        return isinstance(action, do.SendPart) and self.machine.window_now > 1 and not self.machine.sends_one_part
 
     def _start(self, action: do.Action) -> None:
         self.engine.threads.spawn("haulier-part", lambda: self.outcomes.put((action, *self._carry_out(action))))
@@ -241,6 +241,7 @@ class UploadRun:
             abilities=action.abilities,
             part_size=action.part_size,
             aborted=self.aborted or self.token is None,  # what cannot be unsealed can be told to nobody
+            committing=action.commits,
         )
         self.token, self.aborted = action.token, False
         self.part_names = action.abilities.part_digests

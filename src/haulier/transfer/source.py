@@ -67,7 +67,7 @@ def open_artifact(files: Files, artifact: ArtifactRecord, now: float) -> Readabl
     if artifact.content is not None:
         return ContentSource(artifact.content)
     try:
-        return files.open_source(artifact.path)
+        return files.open_source(artifact.path, resolved=True)
     except OSError as error:
         raise unavailable(files, artifact, error, now) from error
 
@@ -94,7 +94,7 @@ def inspect(files: Files, artifact: ArtifactRecord, source_id: str, now: float) 
     if artifact.content is not None:
         return None
     try:
-        found = files.identity(artifact.path, source_id)
+        found = files.identity(artifact.path, source_id, resolved=True)
     except OSError as error:
         raise unavailable(files, artifact, error, now) from error
     unchanged = (found.size, found.mtime_ns, found.file_id) == (artifact.size, artifact.mtime_ns, artifact.file_id)

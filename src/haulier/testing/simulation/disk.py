@@ -79,14 +79,14 @@ class SimFiles(Files):
     def _step(self, name: str) -> None:
         self._disk.scheduler.step(f"files.{name}")
 
-    def open_source(self, path: str | os.PathLike[str]) -> Any:
+    def open_source(self, path: str | os.PathLike[str], *, resolved: bool = False) -> Any:
         """Open, unless another program is in the way."""
         self._step("open_source")
         if os.fspath(path) in self._disk.in_use:
             error = PermissionError(errno.EACCES, "another program holds the file", os.fspath(path))
             error.winerror = 32  # type: ignore[attr-defined, unused-ignore]  # what Windows says then
             raise error
-        return _SimHandle(super().open_source(path), self._disk)
+        return _SimHandle(super().open_source(path, resolved=resolved), self._disk)
 
     def scan_folder(self, path: str | os.PathLike[str]) -> Any:
         """List a folder."""
