@@ -176,7 +176,7 @@ class UploadManager:
         while self._running:
             turn = self._waker.turn()
             try:
-                worked = service.upkeep.journal_error is None and service.workers.work_once(backend)
+                worked = service.upkeep.journal_error is None and service.workers.work(backend)
             except JournalError as error:
                 service.upkeep.note_journal_error(error)
                 worked = False

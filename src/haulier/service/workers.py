@@ -46,6 +46,7 @@ __all__ = ["Waker", "Workers"]
 log = logging.getLogger("haulier.manager")
 
 PROGRESS_SECONDS = 0.1
+ABORT_SECONDS = 0.5  # a queue that is never empty must not keep the aborts waiting
 
 
 class Waker:
@@ -84,7 +85,7 @@ class _Flight:
 
 
 class Workers:
-    """Claims and runs tasks. ``work_once`` is all a worker does; threads only repeat it. Thread-safe.
+    """Claims and runs tasks. ``work`` is all a worker does; threads only repeat it. Thread-safe.
 
     Args:
         ledger: Journal and rules.
@@ -150,6 +151,22 @@ class Workers:
             self._see_through(lease)
         return self.aborter.step(usable) or bool(leases)
 
+    def work(self, backend: str) -> bool:
+        """Like :meth:`work_once`, for as long as each try succeeds: its completion claims the next task.
+
+        One transaction serves both, which counts where files are small. Now and then it comes back for the aborts.
+        """
+        if self._stopping:
+            return False
+        usable = self._usable([backend])
+        leases = self.ledger.claim(usable, limit=1)
+        worked = bool(leases)
+        aborts_at = self.clock.monotonic() + ABORT_SECONDS
+        while leases:
+            following = usable if self.clock.monotonic() < aborts_at else ()
+            leases = self._see_through(leases[0], following)
+        return self.aborter.step(usable) or worked
+
     def _usable(self, names: Iterable[str]) -> list[str]:
         usable = []
         for name in names:
@@ -161,7 +178,8 @@ class Workers:
                 usable.append(name)
         return usable
 
-    def _see_through(self, lease: Lease) -> None:
+    def _see_through(self, lease: Lease, then_claim: Sequence[str] = ()) -> list[Lease]:
+        """Run a claim to its end; what was claimed together with its completion."""
         context = RunContext(silence=self.silence, commit_timeout=self.commit_timeout)
         with self._lock:
             self._flying[lease.row.id] = _Flight(lease, context)
@@ -170,7 +188,7 @@ class Workers:
         try:
             backend = self.destinations.get(lease.row.backend)
             verdict = self.engine.run(lease, backend, context, self._reporter(lease))
-            self._conclude(lease, backend, context, verdict)
+            return self._conclude(lease, backend, context, verdict, then_claim)
         except LeaseLostError:
             log.warning("task %s is worked on by another worker now", lease.row.id)
         except JournalError:
@@ -186,15 +204,29 @@ class Workers:
         finally:
             with self._lock:
                 self._flying.pop(lease.row.id, None)
+        return []
 
-    def _conclude(self, lease: Lease, backend: Backend, context: RunContext, verdict: Proven | Failed) -> None:
+    def _conclude(
+        self,
+        lease: Lease,
+        backend: Backend,
+        context: RunContext,
+        verdict: Proven | Failed,
+        then_claim: Sequence[str],
+    ) -> list[Lease]:
         row = lease.row
         if isinstance(verdict, Proven):
             disposal = self._disposal(lease, backend, verdict.entries)
-            self.ledger.complete(lease, verdict.entries, backend.type, disposal)
+            following = () if self._stopping else then_claim
+            claimed = self.ledger.complete(lease, verdict.entries, backend.type, disposal, then_claim=following)
             if disposal is Disposal.PENDING:
                 self._let_go_of.append(row.id)
-            return
+            return claimed
+        self._conclude_failure(lease, backend, context, verdict)
+        return []
+
+    def _conclude_failure(self, lease: Lease, backend: Backend, context: RunContext, verdict: Failed) -> None:
+        row = lease.row
         if isinstance(verdict.error, CancelledError) and context.reason in {"stop", "pause"}:
             self.ledger.release(lease, "pause" if context.reason == "pause" else "")
             return

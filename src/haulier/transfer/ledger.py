@@ -108,18 +108,17 @@ class Ledger:
 
     def claim(self, backends: Iterable[str], limit: int = 1) -> list[Lease]:
         """Take the best claimable tasks of backends that are not suspended, at most ``limit``."""
+        return self.change(lambda tx, told: self._claim(tx, told, backends, limit), durable=False)
+
+    def _claim(self, tx: Transaction, told: list[events.Event], backends: Iterable[str], limit: int) -> list[Lease]:
         now = self.clock.now()
-
-        def change(tx: Transaction, told: list[events.Event]) -> list[Lease]:
-            leases: list[Lease] = []
-            for name in backends:
-                ready = self._claimable(tx, name, now, limit - len(leases))
-                leases.extend(self._take(tx, told, row, now) for row in ready)
-                if len(leases) >= limit:
-                    break
-            return leases
-
-        return self.change(change, durable=False)
+        leases: list[Lease] = []
+        for name in backends:
+            ready = self._claimable(tx, name, now, limit - len(leases))
+            leases.extend(self._take(tx, told, row, now) for row in ready)
+            if len(leases) >= limit:
+                break
+        return leases
 
     def _claimable(self, tx: Transaction, name: str, now: float, limit: int) -> Sequence[TaskRow]:
         backend = tx.backend(name)
@@ -237,12 +236,21 @@ class Ledger:
     # -- the end of a claim ------------------------------------------------------------------------------------
 
     def complete(
-        self, lease: Lease, entries: tuple[ReceiptEntry, ...], backend_type: str, dispose: Disposal
-    ) -> Receipt:
-        """Write the receipt and call the task completed, in one durable transaction."""
+        self,
+        lease: Lease,
+        entries: tuple[ReceiptEntry, ...],
+        backend_type: str,
+        dispose: Disposal,
+        *,
+        then_claim: Sequence[str] = (),
+    ) -> list[Lease]:
+        """Write the receipt and call the task completed, in one durable transaction.
+
+        The best claimable task of the backends ``then_claim`` is taken in the same one; it is what is returned.
+        """
         now = self.clock.now()
 
-        def change(tx: Transaction, told: list[events.Event]) -> Receipt:
+        def change(tx: Transaction, told: list[events.Event]) -> list[Lease]:
             self._owned(tx, lease)
             row = lease.row  # what a receipt tells of it does not change while it is leased
             receipt = self._chained(tx, row, entries, backend_type, now)
@@ -269,7 +277,7 @@ class Ledger:
                 tx.put_backend(after)
                 tx.wake_slow_lane(row.backend, now)
             told.append(notices.completed(row, receipt))
-            return receipt
+            return self._claim(tx, told, then_claim, limit=1)
 
         return self.change(change)
 
