@@ -25,7 +25,7 @@ from haulier.errors import (
     WaitTimeoutError,
 )
 from haulier.models import Disposal, Proof
-from haulier.service.parts import Ports
+from haulier.service.parts import Pace, Ports
 from haulier.service.state import open_journal
 
 
@@ -64,6 +64,26 @@ def until(condition, timeout=10.0):
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.01)
+
+
+class DeepSleep(Pace):
+    """Whoever is not the lookout sleeps until something happens in this process."""
+
+    asleep = 3600.0
+
+
+def test_what_another_program_submits_is_taken_while_the_one_that_looked_out_uploads(make_manager, memory, tmp_path):
+    manager = make_manager(ports=Ports(pace=DeepSleep(upkeep=0.02, idle=0.02)), max_concurrent_uploads=3)
+    other = make_manager(start=False)
+    gates = [Gate(), Gate()]
+    for number, gate in enumerate(gates):
+        memory.store.faults.add("commit", gate=gate)
+        other.submit(record(tmp_path, f"{number}.mp4"))
+        assert gate.wait_reached()
+    manager.wait(other.submit(record(tmp_path, "last.mp4")), timeout=30)
+    for gate in gates:
+        gate.release()
+    until(lambda: manager.status().counts[TaskState.COMPLETED] == 3)
 
 
 def test_submit_wait_receipt(make_manager, tmp_path):

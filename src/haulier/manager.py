@@ -25,7 +25,7 @@ from haulier.service.holding import describe_group, warn_of_weak_proof
 from haulier.service.intake import Submission
 from haulier.service.parts import Ports, Service, open_service
 from haulier.service.summary import manager_status
-from haulier.service.workers import Waker
+from haulier.service.waking import Endings, Lookouts, Waker
 from haulier.threads import Ended
 from haulier.transfer.context import RunContext
 
@@ -74,6 +74,8 @@ class UploadManager:
         self._opening = self._ports.threads.lock()
         self._waker = Waker(self._ports.threads.condition())
         self._stopping = Waker(self._ports.threads.condition())
+        self._endings = Endings(self._ports.threads.condition())
+        self._lookouts = Lookouts()
         self._threads: list[Runner] = []
         self._running = False
         self._closed = False
@@ -110,8 +112,12 @@ class UploadManager:
             if self._closed:
                 raise HaulierError("the manager is closed")
             if self._service is None:
-                self._service = open_service(self.config, self._plugins, self._ports, self._waker)
+                self._service = open_service(self.config, self._plugins, self._ports, self._tell)
             return self._service
+
+    def _tell(self, told: Sequence[Event]) -> None:
+        self._waker.wake()
+        self._endings.tell(told)
 
     def start(self) -> None:
         """Start uploading in the background. A second call does nothing.
@@ -129,7 +135,7 @@ class UploadManager:
         self._running = True
         upkeep = service.upkeep
         for name, step in (("upkeep", upkeep.keep), ("folders", upkeep.look), ("disposal", upkeep.dispose)):
-            self._spawn(f"haulier-{name}", partial(self._repeat, step))
+            self._spawn(f"haulier-{name}", partial(self._repeat, service, step))
         for name in service.destinations.names:
             self._employ(service, name)
 
@@ -188,7 +194,15 @@ class UploadManager:
             if worked:
                 self._waker.wake()
             elif self._running:
-                self._waker.wait(turn, self._idle_seconds(service, backend))
+                self._idle(service, backend, turn)
+
+    def _idle(self, service: Service, backend: str, turn: int) -> None:
+        """Wait for work: the lookout of a backend not for long, the others until something happens here.
+
+        A lookout that finds work begins an upload, and the event of that wakes the one who follows it.
+        """
+        with self._lookouts.post(backend) as is_lookout:
+            self._waker.wait(turn, self._idle_seconds(service, backend) if is_lookout else self._ports.pace.asleep)
 
     def _idle_seconds(self, service: Service, backend: str) -> float:
         """Until the next retry is due, at most a second: other processes' submits are not signalled."""
@@ -200,10 +214,10 @@ class UploadManager:
                 return min(longest, max(0.02, left))
         return longest
 
-    def _repeat(self, step: Callable[[], None]) -> None:
-        turn = self._stopping.turn()
+    def _repeat(self, service: Service, step: Callable[[], None]) -> None:
+        turn, pace = self._stopping.turn(), self._ports.pace
         while True:
-            self._stopping.wait(turn, self._ports.pace.upkeep)
+            self._stopping.wait(turn, pace.upkeep if service.workers.busy() else pace.rest)
             if not self._running:
                 return
             try:
@@ -311,9 +325,13 @@ class UploadManager:
             TaskNotFoundError: No such task.
         """
         task_id = task if isinstance(task, str) else task.id
+        with self._endings.of(task_id) as ending:
+            return self._wait(task_id, timeout, ending)
+
+    def _wait(self, task_id: str, timeout: float | None, ending: Waker) -> Receipt:
         deadline = None if timeout is None else self._ports.clock.monotonic() + timeout
         while True:
-            turn = self._waker.turn()
+            turn = ending.turn()
             now = self.task(task_id)
             if now.state is TaskState.COMPLETED:
                 receipt = self.receipt(task_id)
@@ -324,7 +342,7 @@ class UploadManager:
             left = 0.5 if deadline is None else min(0.5, deadline - self._ports.clock.monotonic())
             if left <= 0:
                 raise WaitTimeoutError(f"the task is {now.state} after {timeout} s", where=task_id)
-            self._waker.wait(turn, left)
+            ending.wait(turn, left)
 
     def task(self, task_id: str) -> Task:
         """A snapshot of a task.

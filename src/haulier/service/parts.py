@@ -23,7 +23,7 @@ from haulier.service.operations import Operations
 from haulier.service.rebuilt import go_on, rebuilt
 from haulier.service.state import Keys, Owner, open_journal, source_id, system_keyring
 from haulier.service.upkeep import Upkeep
-from haulier.service.workers import Waker, Workers
+from haulier.service.workers import Workers
 from haulier.threads import SystemThreads, Threads
 from haulier.transfer.buffers import BufferPool
 from haulier.transfer.engine import UploadEngine
@@ -52,12 +52,25 @@ class Pace:
     """How often idle threads look again, seconds.
 
     Attributes:
-        upkeep: Between two steps of the upkeep.
-        idle: Longest sleep of a worker: other processes' submits are not signalled.
+        upkeep: Between two steps of the upkeep while something is in flight.
+        rest: The same while nothing is.
+        idle: Longest sleep of the one idle worker of a backend that looks for other processes' submits, which are not
+            signalled.
+        asleep: Longest sleep of its other idle workers: what happens in this process wakes them.
     """
 
     upkeep: float = 0.25
     idle: float = 1.0
+
+    @property
+    def rest(self) -> float:
+        """See the class."""
+        return 4 * self.upkeep
+
+    @property
+    def asleep(self) -> float:
+        """See the class."""
+        return 30 * self.idle
 
 
 @dataclass(frozen=True)
@@ -193,8 +206,16 @@ class Service:
             self.journal.close()
 
 
-def open_service(config: Config, plugins: Sequence[object], ports: Ports, waker: Waker) -> Service:
+def open_service(
+    config: Config, plugins: Sequence[object], ports: Ports, tell: Callable[[Sequence[Event]], None]
+) -> Service:
     """Open the journal and make everything that works on it.
+
+    Args:
+        config: The configuration.
+        plugins: Besides the installed ones.
+        ports: The outside world.
+        tell: Gets the events of each change once it stands. Must not block.
 
     Raises:
         StateFolderError: The state folder cannot be used.
@@ -213,7 +234,7 @@ def open_service(config: Config, plugins: Sequence[object], ports: Ports, waker:
 
     def publish(told: Sequence[Event]) -> None:
         notifier.publish(told)
-        waker.wake()
+        tell(told)
 
     ledger = wrap(
         "ledger",

@@ -165,8 +165,8 @@ class Upkeep:
 
     def probe(self) -> None:
         """Ask suspended backends whose time has come, each on a thread of its own: one that hangs holds up no other."""
-        for name in self.destinations.names:
-            if self.ledger.suspension(name)[0] is not None and self.ledger.probe_due(name):
+        for name in self.ledger.probes_due():
+            if name in self.destinations.names:
                 self._probe_apart(name)
 
     def _probe_apart(self, name: str) -> None:

@@ -36,46 +36,16 @@ if TYPE_CHECKING:
     from haulier.clock import Clock
     from haulier.models import Proof, ReceiptEntry
     from haulier.service.destinations import Destinations
-    from haulier.threads import Condition
     from haulier.transfer.engine import UploadEngine
     from haulier.transfer.ledger import Lease, Ledger
     from haulier.transfer.run import Progress
 
-__all__ = ["Waker", "Workers"]
+__all__ = ["Workers"]
 
 log = logging.getLogger("haulier.manager")
 
 PROGRESS_SECONDS = 0.1
 ABORT_SECONDS = 0.5  # a queue that is never empty must not keep the aborts waiting
-
-
-class Waker:
-    """Lets threads wait until something happened or a time passed. Thread-safe.
-
-    Args:
-        condition: What they wait with.
-    """
-
-    def __init__(self, condition: Condition) -> None:
-        self._changed = condition
-        self._turn = 0
-
-    def turn(self) -> int:
-        """A mark to wait from: what happens after it is not missed."""
-        with self._changed:
-            return self._turn
-
-    def wake(self) -> None:
-        """Let everybody look again."""
-        with self._changed:
-            self._turn += 1
-            self._changed.notify_all()
-
-    def wait(self, since: int, timeout: float) -> None:
-        """Return when something happened since the mark, or after ``timeout`` seconds."""
-        with self._changed:
-            if self._turn == since:
-                self._changed.wait(timeout)
 
 
 @dataclass(frozen=True)
@@ -300,6 +270,11 @@ class Workers:
     def let_go_of(self) -> list[str]:
         """Tasks completed since the last call whose sources may be removed."""
         return [self._let_go_of.popleft() for _ in range(len(self._let_go_of))]
+
+    def busy(self) -> bool:
+        """Whether something is in flight here, or something completed whose source may be removed."""
+        with self._lock:
+            return bool(self._flying or self._let_go_of)
 
     def flying(self) -> list[str]:
         """Ids of the tasks in flight here."""

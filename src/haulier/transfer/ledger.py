@@ -425,10 +425,11 @@ class Ledger:
 
     # -- backends ----------------------------------------------------------------------------------------------
 
-    def probe_due(self, name: str) -> bool:
-        """Whether a suspended backend should be asked now."""
-        row = self.journal.read(lambda tx: tx.backend(name))
-        return row.suspended is not None and (row.probe_at is None or row.probe_at <= self.clock.now())
+    def probes_due(self) -> list[str]:
+        """The suspended backends that should be asked now."""
+        now = self.clock.now()
+        suspended = [row for row in self.journal.read(lambda tx: tx.backends()) if row.suspended is not None]
+        return [row.name for row in suspended if row.probe_at is None or row.probe_at <= now]
 
     def end_waits_from_the_future(self) -> None:
         """End waits that began later than now: the wall clock was set back, and they would last too long."""
