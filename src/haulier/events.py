@@ -6,7 +6,7 @@ never repeats. Progress is not journalled and carries sequence 0.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from haulier.models import ErrorRecord, Proof, SuspensionReason
@@ -47,7 +47,9 @@ class Event:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON members, with ``kind``."""
-        return {"kind": self.kind, **asdict(self)}
+        members = {"kind": self.kind, **vars(self)}
+        error = members.get("error")
+        return {**members, "error": error.to_dict()} if isinstance(error, ErrorRecord) else members
 
 
 @dataclass(frozen=True, kw_only=True)
