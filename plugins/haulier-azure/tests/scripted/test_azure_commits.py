@@ -85,7 +85,7 @@ def test_an_md5_that_others_gave_an_object_is_not_called_the_service_s(service):
 # -- blocks ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_part_that_lies_there_twice_with_different_bytes_is_sent_again(service):
+def test_invariant_4_a_part_that_lies_there_twice_with_different_bytes_is_sent_again(service):
     one = drive(service, MEDIA).open().send_some(2)
     other = one.copy(one.backend)
     other.contents[0] = MEDIA[::-1]
@@ -124,11 +124,21 @@ def test_blocks_of_another_program_with_ids_of_another_length_are_told(service, 
 # -- what came in between ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("content", [SMALL, MEDIA], ids=["put", "blocks"])
+def test_invariant_4_the_service_s_own_condition_keeps_what_came_first(service, content):
+    one = drive(service, content).open().send_some()
+    ran(drive(service, content[::-1], item="b" * 64, prefix="theirs"))
+    service.blobs[KEY] = service.blobs.pop(f"theirs/{KEY}")
+    with pytest.raises(ConflictError):
+        one.commit()
+    assert service.blobs[KEY].content == content[::-1]
+
+
 @pytest.mark.parametrize(
     "answer", [(409, "BlobAlreadyExists"), (412, "ConditionNotMet"), (403, "UnauthorizedBlobOverwrite")]
 )
 @pytest.mark.parametrize(("content", "operation"), [(SMALL, "put"), (MEDIA, "commit")], ids=["put", "blocks"])
-def test_equal_content_that_came_in_between_is_success_and_other_content_is_not(service, content, operation, answer):
+def test_invariant_4_equal_content_that_came_in_between_is_success_and_other_content_is_not(service, content, operation, answer):
     one = drive(service, content).open().send_some()
     ran(drive(service, content, item="b" * 64))
     service.rule = refuse(operation, *answer)

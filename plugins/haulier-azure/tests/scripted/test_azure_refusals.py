@@ -118,7 +118,7 @@ def test_every_body_goes_with_its_checksum(service, content, checksum, field):
     assert service.blobs[KEY].content == content
 
 
-def test_a_service_that_acknowledges_other_bytes_is_not_believed(service):
+def test_invariant_3_a_service_that_acknowledges_other_bytes_is_not_believed(service):
     other = {"Content-MD5": "AAAAAAAAAAAAAAAAAAAAAA=="}
     service.rule = lambda asked: (201, other, b"") if asked.operation == "block" else None
     with pytest.raises(IntegrityError, match="md5"):
@@ -169,7 +169,7 @@ def test_a_refusal_is_told_once_and_nothing_is_tried_again(service, status, code
         assert caught.value.retry_after == 7
 
 
-def test_a_redirect_is_not_followed(service):
+def test_invariant_10_a_redirect_is_not_followed(service):
     service.rule = lambda _: (307, "", {"Location": f"{service.origin}/elsewhere"})
     one = drive(service, SMALL).open()
     with pytest.raises(Exception, match="redirect"):
