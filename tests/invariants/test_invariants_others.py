@@ -17,6 +17,7 @@ from haulier.errors import LeaseLostError, NetworkError, QuotaError, ServerError
 from haulier.models import Proof, ReceiptEntry, TaskState
 from haulier.testing.rig import UploadRig
 from haulier.testing.steps import StepProxy
+from haulier.threads import Ended
 
 SEQUENTIAL = {"parts": PartsMode.SEQUENTIAL, "resume": ResumeMode.OFFSET}
 MODES = {"parallel": {}, "sequential": SEQUENTIAL}
@@ -56,6 +57,24 @@ def test_invariant_4_a_worker_whose_lease_ended_commits_nothing_and_completes_no
     assert quick.row(task).state is TaskState.COMPLETED
     assert backend.store.requests["commit"] == 1
     assert len(backend.store.objects) == 1
+
+
+def test_invariant_4_what_went_in_one_call_is_asked_for_after_a_kill_before_anything_is_sent_again(journal, record):
+    backend = MemoryBackend("main", MemoryOptions(parts="sequential", resume="offset", commit="last_part"))
+
+    def die(name):
+        if name == "backend.commit:done":
+            raise Ended
+
+    killed = UploadRig(journal, StepProxy(backend, "backend", die), owner="killed")
+    task = killed.submit(record(size=500))
+    with pytest.raises(Ended):
+        killed.work()
+    later = UploadRig(journal, backend, owner="later")
+    later.ledger.release_owner("killed")
+    later.work()
+    assert later.row(task).state is TaskState.COMPLETED
+    assert (backend.store.requests["settle"], backend.store.requests["commit"]) == (1, 1)
 
 
 def test_invariant_4_a_receipt_is_written_under_the_lease_it_was_earned_with(journal, record):
