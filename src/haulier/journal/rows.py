@@ -6,7 +6,7 @@ import json
 from base64 import b64decode, b64encode
 from dataclasses import asdict
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from haulier.backends.api import Abilities, CommitMode, IfAbsent, PartsMode, ResumeMode
 from haulier.journal.api import AbortRow, BackendRow, SealedToken, TaskRow
@@ -22,7 +22,10 @@ __all__ = [
     "decode_artifact",
 ]
 __all__ += ["decode_backend", "decode_error", "decode_task", "dump", "encode_backend", "encode_error", "task_values"]
-__all__ += ["text"]
+__all__ += ["new_task_values", "text"]
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TASK_COLUMNS = (
     "id",
@@ -91,6 +94,7 @@ def text(value: str | bytes) -> str:
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_quoted = json.encoder.encode_basestring
 
 
 def dump(value: Any) -> str:
@@ -143,6 +147,18 @@ def _decode_abilities(column: str | bytes | None) -> Abilities | None:
     )
 
 
+def _encode_identity(identity: Identity) -> str:
+    """As :func:`dump` would; put together by hand, for every new task has one."""
+    return (
+        f'{{"source_id":{_quoted(identity.source_id)},"path":{_quoted(identity.path)},"size":{identity.size},'
+        f'"mtime_ns":{identity.mtime_ns},"file_id":{_quoted(identity.file_id)}}}'
+    )
+
+
+def _encode_digests(digests: Mapping[int, Mapping[str, str]]) -> str:
+    return dump({str(index): dict(found) for index, found in digests.items()})
+
+
 def _encode_token(token: SealedToken | None) -> str | None:
     return None if token is None else dump({"public": dict(token.public), "expires_at": token.expires_at})
 
@@ -155,12 +171,12 @@ def _decode_token(column: str | bytes | None, secret: bytes) -> SealedToken | No
 
 
 _ENCODERS: dict[str, Any] = {
-    "identity": lambda value: {"identity": dump(asdict(value)), "item_id": value.item_id},
+    "identity": lambda value: {"identity": _encode_identity(value), "item_id": value.item_id},
     "group": lambda value: {"group_id": value},
     "metadata": lambda value: {"metadata": dump(dict(value))},
     "token": lambda value: {"token": _encode_token(value), "token_secret": b"" if value is None else value.secret},
     "abilities": lambda value: {"abilities": _encode_abilities(value)},
-    "digests": lambda value: {"digests": dump({str(index): dict(found) for index, found in value.items()})},
+    "digests": lambda value: {"digests": _encode_digests(value)},
     "error": lambda value: {"error": encode_error(value)},
     "state": lambda value: {"state": str(value)},
     "disposal": lambda value: {"disposal": str(value)},
@@ -176,6 +192,44 @@ def task_values(changes: dict[str, Any]) -> dict[str, Any]:
         encoder = _ENCODERS.get(name)
         values.update(encoder(value) if encoder else {name: value})
     return values
+
+
+def new_task_values(row: TaskRow) -> tuple[Any, ...]:
+    """Values for :data:`TASK_COLUMNS`, ready for a statement: what :func:`task_values` gives, for rows by the thousand."""
+    identity = row.identity
+    token = row.token
+    return (
+        bound(row.id),
+        row.state.value,
+        bound(row.backend),
+        identity.item_id,
+        bound(_encode_identity(identity)),
+        bound(row.group),
+        bound(dump(dict(row.metadata))) if row.metadata else "{}",
+        row.created_at,
+        row.updated_at,
+        bound(row.nonce),
+        None if token is None else bound(_encode_token(token)),
+        b"" if token is None else token.secret,
+        None if row.abilities is None else _encode_abilities(row.abilities),
+        row.part_size,
+        row.committing,
+        bound(_encode_digests(row.digests)) if row.digests else "{}",
+        row.attempts,
+        row.suspicion,
+        row.restarts,
+        row.not_before,
+        row.slow_lane,
+        row.acknowledged,
+        row.high_water,
+        bound(encode_error(row.error)),
+        row.disposal.value,
+        bound(row.disposal_path),
+        row.delete_source,
+        bound(row.request),
+        bound(row.owner),
+        row.epoch,
+    )
 
 
 def decode_task(row: tuple[Any, ...], artifacts: tuple[ArtifactRecord, ...]) -> TaskRow:
@@ -216,18 +270,18 @@ def decode_task(row: tuple[Any, ...], artifacts: tuple[ArtifactRecord, ...]) -> 
 
 
 def artifact_values(task_id: str, artifact: ArtifactRecord) -> tuple[Any, ...]:
-    """Column values of an artifact, in the order of the schema."""
+    """Column values of an artifact, in the order of the schema, ready for a statement."""
     return (
-        task_id,
+        bound(task_id),
         artifact.index,
-        str(artifact.role),
-        artifact.name,
-        artifact.path,
+        artifact.role.value,
+        bound(artifact.name),
+        bound(artifact.path),
         artifact.size,
         artifact.mtime_ns,
-        artifact.file_id,
-        artifact.key,
-        artifact.content_type,
+        bound(artifact.file_id),
+        bound(artifact.key),
+        bound(artifact.content_type),
         artifact.content,
     )
 

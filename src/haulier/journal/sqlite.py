@@ -119,6 +119,8 @@ class SqliteJournal:
         except (apsw.CantOpenError, UnicodeEncodeError) as error:
             raise StateFolderError("the journal cannot be opened or created", where=str(self.path)) from error
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        # Plans do not depend on values: else every statement that a partial index might serve is compiled at each use.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         return connection
 
     def _refuse_newer(self) -> None:

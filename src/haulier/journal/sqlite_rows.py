@@ -12,7 +12,7 @@ from haulier.events import event_from_dict
 from haulier.journal import rows
 from haulier.journal.api import AbortRow, BackendRow, ClaimRow, Flying, OwnerRow, PartRow, TaskFilter, TaskRow
 from haulier.journal.checks import check_artifacts, check_members, reading_only, taken, unknown_task
-from haulier.models import Receipt, TaskState
+from haulier.models import Disposal, Receipt, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ __all__ = ["SqliteTransaction"]
 _TASK = f"SELECT sequence, {', '.join(rows.TASK_COLUMNS)} FROM task"
 _INSERT = (
     f"INSERT INTO task ({', '.join(rows.TASK_COLUMNS)}) "
-    f"VALUES ({', '.join(':' + name for name in rows.TASK_COLUMNS)}) RETURNING sequence"
+    f"VALUES ({', '.join('?' * len(rows.TASK_COLUMNS))})"
 )
 _ARTIFACTS = (
     "SELECT task, number, role, name, path, size, mtime_ns, file_id, key, content_type, content "
@@ -78,18 +78,47 @@ class SqliteTransaction:
 
     def insert_task(self, row: TaskRow) -> TaskRow:
         """Add a task with its artifacts."""
-        check_artifacts(row.id, row.artifacts)
-        members = {name: getattr(row, name) for name in TaskRow.__dataclass_fields__}
-        refusal = taken("this task, or one of its item and backend,", row.id)
-        ((sequence,),) = self._change(_INSERT, rows.task_values(members), refusal)
-        self._insert_artifacts(row.id, row.artifacts)
-        return replace(row, sequence=sequence)
+        return self.insert_tasks([row])[0]
 
-    def _insert_artifacts(self, task_id: str, artifacts: Iterable[ArtifactRecord]) -> None:
-        self._change_each(
-            "INSERT INTO artifact VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-            [rows.artifact_values(task_id, artifact) for artifact in artifacts],
-        )
+    def insert_tasks(self, new: Sequence[TaskRow]) -> list[TaskRow]:
+        """Add tasks with their artifacts: one statement for all."""
+        for row in new:
+            check_artifacts(row.id, row.artifacts)
+        values = [rows.new_task_values(row) for row in new]
+        first = self._last_sequence() + 1
+        position = -1
+
+        def each() -> Iterator[tuple[Any, ...]]:
+            nonlocal position
+            for position, value in enumerate(values):  # noqa: B007  whose turn it was is told when it is refused
+                yield value
+
+        try:
+            with _Writing(None, writable=self._writable):
+                self._db.executemany(_INSERT, each())
+        except JournalError as error:
+            if not self._writable:
+                raise
+            self._take_back(first)
+            raise taken("this task, or one of its item and backend,", new[position].id) from error
+        self._insert_artifacts((row.id, artifact) for row in new for artifact in row.artifacts)
+        return [with_sequence(row, sequence) for sequence, row in enumerate(new, start=first)]
+
+    def _last_sequence(self) -> int:
+        found = self._rows("SELECT seq FROM sqlite_sequence WHERE name = 'task'")
+        return found[0][0] if found else 0
+
+    def _take_back(self, first: int) -> None:
+        """Those of a refused batch that were there already, with their numbers."""
+        self._db.execute("DELETE FROM task WHERE sequence >= ?", (first,))
+        self._db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'task'", (first - 1,))
+
+    def _insert_artifacts(self, artifacts: Iterable[tuple[str, ArtifactRecord]]) -> None:
+        with _Writing(None, writable=self._writable):
+            self._db.executemany(
+                "INSERT INTO artifact VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                [rows.artifact_values(task_id, artifact) for task_id, artifact in artifacts],
+            )
 
     def _select(self, clause: str, values: Sequence[Any] = ()) -> list[TaskRow]:
         return self._decoded(self._rows(f"{_TASK} {clause}", values))
@@ -137,7 +166,7 @@ class SqliteTransaction:
             raise unknown_task(task_id)
         if "artifacts" in changes:
             self._change("DELETE FROM artifact WHERE task = ?", (task_id,))
-            self._insert_artifacts(task_id, changes["artifacts"])
+            self._insert_artifacts((task_id, artifact) for artifact in changes["artifacts"])
 
     def delete_task(self, task_id: str) -> None:
         """Forget the row, its artifacts, parts and attempts."""
@@ -158,14 +187,16 @@ class SqliteTransaction:
             where(f"state IN ({', '.join('?' * len(query.states))})", *sorted(map(str, query.states)))
         if query.backend:
             where("backend = ?", query.backend)
-        if query.disposal:
+        if query.disposal is Disposal.PENDING:
+            where("disposal = 'pending'")  # in the words of the partial index, for values are not looked at to plan
+        elif query.disposal:
             where("disposal = ?", str(query.disposal))
         if query.group:
             where("group_id = ?", query.group)
         if query.item_id:
             where("item_id = ?", query.item_id)
         if query.waiting:
-            where("not_before IS NOT NULL")
+            where("sequence IN (SELECT sequence FROM task WHERE not_before IS NOT NULL)")  # by the index, not in order
         clause = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         order = f"ORDER BY sequence {'DESC' if query.newest_first else 'ASC'} LIMIT ?"
         return self._select(f"{clause} {order}", (*values, -1 if query.limit is None else query.limit))
