@@ -117,6 +117,7 @@ class UploadMachine:
         self._inspected = False
         self._pending: list[Action] = []
         self._plan: Plan | None = None
+        self._first_plan: Plan | None = None  # of a session that is not journalled yet
         self._unsent: deque[Part] = deque()
         self._reread: set[int] = set()
         self._held = Held()
@@ -271,19 +272,16 @@ class UploadMachine:
             self._failure = error
             return
         self._rows = []
-        commits = not token.known and self._goes_with_the_commit(abilities, part_size)
+        self._first_plan = None if token.known else make_plan(self.artifacts, abilities, part_size, Held())
+        commits = self._first_plan is not None and all(part.last for part in self._first_plan.missing)
         self._todo.append(SaveSession(token, abilities, part_size, commits))
-
-    def _goes_with_the_commit(self, abilities: Abilities, part_size: int) -> bool:
-        """Whether a fresh session takes everything in the one call that commits."""
-        return all(part.last for part in make_plan(self.artifacts, abilities, part_size, Held()).missing)
 
     def _session_saved(self, action: SaveSession) -> None:
         self._session = _Session(action.token, action.abilities, action.part_size)
-        if action.token.known:
+        if self._first_plan is None:
             self._todo.append(AskHeld())
             return
-        self._make_plan(Held())
+        self._follow(self._first_plan, Held())
         if action.commits:
             self._commit_due = True
             self._todo.append(self._commit_action())
@@ -302,6 +300,9 @@ class UploadMachine:
         except SessionLostError as error:
             self._resync(error, OpenSession())
             return
+        self._follow(plan, held)
+
+    def _follow(self, plan: Plan, held: Held) -> None:
         self._plan = plan
         self._held = held
         self._acknowledged = plan.acknowledged
