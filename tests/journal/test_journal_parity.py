@@ -78,9 +78,16 @@ INSERT = st.builds(
     NUMBERS,
     st.fixed_dictionaries(LANE, optional=MORE),
 )
+INSERTS = st.builds(
+    lambda numbers, members: ("insert_tasks", ([task_row(number, **members) for number in numbers],), {}),
+    st.lists(NUMBERS, max_size=3),
+    st.fixed_dictionaries(LANE, optional=MORE),
+)
+ITEMS = st.lists(NUMBERS.map(lambda number: identity(number).item_id), max_size=3)
 UPDATE = st.builds(lambda name, members: ("update_task", (name,), members), IDS, MEMBERS)
 CALLS = st.one_of(
     INSERT,
+    INSERTS,
     UPDATE,
     call("delete_task", IDS),
     call("wake_slow_lane", NAMES, NOWS),
@@ -101,6 +108,8 @@ CALLS = st.one_of(
     call("events", st.integers(0, 4), LIMITS),
     call("receipts", st.integers(0, 4), st.none() | LIMITS),
     call("task", IDS),
+    call("find_items", ITEMS, NAMES),
+    call("item_states", ITEMS, NAMES),
     call("counts"),
 )
 WRITES = st.tuples(st.lists(CALLS, min_size=3, max_size=12), st.sampled_from([False, False, True]))

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
 from haulier.discovery.rules import MEDIA_SUFFIXES
@@ -78,15 +77,16 @@ def pair_names(
             in a sidecar's form stays a sidecar). A private name is never taken.
     """
     decided = accepted or {}
-    described = {name: media_name for name in names if (media_name := _media_name(name, media_suffixes))}
+    described = _described(names, media_suffixes)
     by_stem = {(media_name.stem, media_name.marker): name for name, media_name in described.items()}
     ignored = {name: why for name in names if (why := _why_ignored(name, described.get(name), by_stem, decided))}
-    all_sidecars = frozenset(name for name in names if _has_sidecar_form(name) and name not in ignored)
+    formed = frozenset(filter(_has_sidecar_form, names))
+    all_sidecars = formed - ignored.keys()
     # Names that differ in case or composition may mean one session: the first of them is its sidecar.
     sidecars = {_session_id(name): name for name in sorted(all_sidecars, reverse=True)}
-    taken = sorted(name for name in names if name not in ignored and not _has_sidecar_form(name))
+    taken = sorted(name for name in names if name not in ignored and name not in formed)
     media = {name: _sidecar_of(_stem(name, described), sidecars) for name in taken}
-    belonging = _belonging(names, sidecars, media_suffixes)
+    belonging = _belonging(names, described, sidecars, media_suffixes)
     return Pairing(
         media=media,
         backups={
@@ -103,9 +103,9 @@ def pair_names(
 
 def companions_of_backup(name: str) -> tuple[str, ...]:
     """The names that compression gives beside a backup: ``a.bak.mp4`` comes from ``a.mp4`` and ``a.tmp.mp4``."""
-    path = PurePath(name)
-    stem = PurePath(path.stem).stem
-    return tuple(f"{stem}{marker}{path.suffix}" for marker in ("", *sorted(TEMPORARY_MARKERS)))
+    whole, suffix = _cut(name)
+    stem = _cut(whole)[0]
+    return tuple(f"{stem}{marker}{suffix}" for marker in ("", *sorted(TEMPORARY_MARKERS)))
 
 
 def _why_ignored(
@@ -130,19 +130,29 @@ def _why_ignored(
     return ""
 
 
+def _described(names: Iterable[str], media_suffixes: AbstractSet[str]) -> dict[str, _MediaName]:
+    return {name: media_name for name in names if (media_name := _media_name(name, media_suffixes))}
+
+
 def _media_name(name: str, media_suffixes: AbstractSet[str]) -> _MediaName | None:
-    path = PurePath(unicodedata.normalize("NFC", name))
-    if path.suffix.lower() not in media_suffixes:
+    whole, suffix = _cut(unicodedata.normalize("NFC", name))
+    if suffix.lower() not in media_suffixes:
         return None
-    inner = PurePath(path.stem)
-    marker = inner.suffix.lower()
+    stem, marker = _cut(whole)
+    marker = marker.lower()
     if marker == BACKUP_MARKER or marker in TEMPORARY_MARKERS:
-        return _MediaName(inner.stem, marker)
-    return _MediaName(path.stem, "")
+        return _MediaName(stem, marker)
+    return _MediaName(whole, "")
+
+
+def _cut(name: str) -> tuple[str, str]:
+    """A file name's stem and suffix; a dot at its beginning or end makes none. A folder's names are many: no Path."""
+    dot = name.rfind(".")
+    return (name[:dot], name[dot:]) if 0 < dot < len(name) - 1 else (name, "")
 
 
 def _stem(name: str, described: Mapping[str, _MediaName]) -> str:
-    return described[name].stem if name in described else unicodedata.normalize("NFC", PurePath(name).stem)
+    return described[name].stem if name in described else unicodedata.normalize("NFC", _cut(name)[0])
 
 
 def _has_sidecar_form(name: str) -> bool:
@@ -155,7 +165,7 @@ def _session_id(sidecar: str) -> str:
 
 def _sidecar_of(stem: str, sidecars: Mapping[str, str]) -> str | None:
     """The sidecar with the longest session id that the stem begins with, cut at an underscore."""
-    while stem:
+    while stem and sidecars:
         if stem in sidecars:
             return sidecars[stem]
         stem = stem.rpartition("_")[0]
@@ -167,7 +177,17 @@ def _temporary_beside(stem: str, by_stem: Mapping[tuple[str, str], str]) -> str 
     return next((name for name in found if name), None)
 
 
-def _belonging(names: Iterable[str], sidecars: Mapping[str, str], media_suffixes: AbstractSet[str]) -> dict[str, str]:
-    described = {name: _media_name(original_name(name), media_suffixes) for name in names}
-    owners = {name: _sidecar_of(media_name.stem, sidecars) for name, media_name in described.items() if media_name}
-    return {name: sidecar for name, sidecar in owners.items() if sidecar}
+def _belonging(
+    names: Iterable[str],
+    described: Mapping[str, _MediaName],
+    sidecars: Mapping[str, str],
+    media_suffixes: AbstractSet[str],
+) -> dict[str, str]:
+    belonging: dict[str, str] = {}
+    for name in names:
+        original = original_name(name)
+        media_name = described.get(name) if original == name else _media_name(original, media_suffixes)
+        sidecar = _sidecar_of(media_name.stem, sidecars) if media_name else None
+        if sidecar is not None:
+            belonging[name] = sidecar
+    return belonging

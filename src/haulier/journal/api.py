@@ -8,7 +8,7 @@ conformance suite in the tests runs against each of them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from haulier.models import Disposal, Task, TaskState
 
@@ -25,6 +25,7 @@ __all__ = [
     "BackendRow",
     "ClaimRow",
     "Flying",
+    "ItemState",
     "Journal",
     "OwnerRow",
     "PartRow",
@@ -246,6 +247,13 @@ class ClaimRow:
     high_water: int
 
 
+class ItemState(NamedTuple):
+    """How the task of an item stands, and the code of its last error, empty without one."""
+
+    state: TaskState
+    error: str
+
+
 @dataclass(frozen=True, slots=True)
 class Flying:
     """The tasks of a backend that are leased: how many, and the greatest suspicion among them."""
@@ -304,10 +312,19 @@ class Transaction(Protocol):
     def insert_task(self, row: TaskRow) -> TaskRow:
         """Add a task; the result carries its sequence. (item id, backend) must be free."""
 
+    def insert_tasks(self, new: Sequence[TaskRow]) -> Sequence[int]:
+        """Add tasks as :meth:`insert_task` does, at the cost of few; their sequences. One is refused: none is added."""
+
     def task(self, task_id: str) -> TaskRow | None: ...
 
     def find_item(self, item_id: str, backend: str) -> TaskRow | None:
         """The task of this item, its identity outliving its cleanup."""
+
+    def find_items(self, item_ids: Iterable[str], backend: str) -> Mapping[str, TaskRow]:
+        """The tasks of these items by item id, those without one left out."""
+
+    def item_states(self, item_ids: Iterable[str], backend: str) -> Mapping[str, ItemState]:
+        """As :meth:`find_items`, without all that the rows hold beside."""
 
     def claim_of(self, task_id: str) -> ClaimRow | None:
         """Who works on a task, without all that the row holds beside."""
@@ -366,6 +383,9 @@ class Transaction(Protocol):
     # events and receipts
     def add_event(self, event: Event) -> Event:
         """Append; the result carries its sequence."""
+
+    def add_events(self, events: Iterable[Event]) -> Sequence[Event]:
+        """Append several in this order."""
 
     def events(self, since: int, limit: int) -> Sequence[Event]:
         """Events with a greater sequence, oldest first."""

@@ -13,13 +13,14 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from haulier.errors import JournalUnavailableError, UnsupportedError
+from haulier.errors import JournalError, JournalUnavailableError, UnsupportedError
 from haulier.events import event_from_dict
 from haulier.journal.api import (
     AbortRow,
     BackendRow,
     ClaimRow,
     Flying,
+    ItemState,
     OwnerRow,
     PartRow,
     SealedToken,
@@ -151,6 +152,16 @@ class MemoryTransaction:
         members = {name: getattr(row, name) for name in TaskRow.__dataclass_fields__}
         return replace(row, sequence=tasks.insert(replace(row, **_kept(members))))
 
+    def insert_tasks(self, new: Sequence[TaskRow]) -> Sequence[int]:
+        """Add tasks with their artifacts."""
+        log = self._to_change().log
+        before = log.mark()
+        try:
+            return [self.insert_task(row).sequence for row in new]
+        except JournalError:
+            log.undo(before)
+            raise
+
     def task(self, task_id: str) -> TaskRow | None:
         """The task with this id."""
         row = self._all.tasks.get(task_id)
@@ -160,6 +171,16 @@ class MemoryTransaction:
         """The task of this item."""
         row = self._all.tasks.find(item_id, backend)
         return None if row is None else _given(row)
+
+    def find_items(self, item_ids: Iterable[str], backend: str) -> Mapping[str, TaskRow]:
+        """The tasks of these items."""
+        found = ((item_id, self.find_item(item_id, backend)) for item_id in item_ids)
+        return {item_id: row for item_id, row in found if row is not None}
+
+    def item_states(self, item_ids: Iterable[str], backend: str) -> Mapping[str, ItemState]:
+        """How the tasks of these items stand."""
+        found = ((item_id, self._all.tasks.find(item_id, backend)) for item_id in item_ids)
+        return {item: ItemState(row.state, row.error.code if row.error else "") for item, row in found if row}
 
     def claim_of(self, task_id: str) -> ClaimRow | None:
         """Who works on a task."""
@@ -286,6 +307,10 @@ class MemoryTransaction:
         tables.events.append(kept)
         tables.log.add(lambda: tables.events.__delitem__(-1))
         return replace(event, sequence=kept.sequence)
+
+    def add_events(self, events: Iterable[Event]) -> Sequence[Event]:
+        """Append events."""
+        return [self.add_event(event) for event in events]
 
     def events(self, since: int, limit: int) -> Sequence[Event]:
         """Events with a greater sequence."""

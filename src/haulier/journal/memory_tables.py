@@ -38,9 +38,13 @@ class UndoLog:
         """Note how to take back the change that was just made."""
         self._steps.append(step)
 
-    def undo(self) -> None:
-        """Take everything back, the last change first."""
-        while self._steps:
+    def mark(self) -> int:
+        """The present place, for :meth:`undo`."""
+        return len(self._steps)
+
+    def undo(self, mark: int = 0) -> None:
+        """Take everything back that came after ``mark``, the last change first."""
+        while len(self._steps) > mark:
             self._steps.pop()()
 
     def forget(self) -> None:

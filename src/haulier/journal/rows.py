@@ -22,7 +22,7 @@ __all__ = [
     "decode_artifact",
 ]
 __all__ += ["decode_backend", "decode_error", "decode_task", "dump", "encode_backend", "encode_error", "task_values"]
-__all__ += ["new_task_values", "text"]
+__all__ += ["error_code", "new_task_values", "text"]
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,6 +117,11 @@ def decode_error(column: str | bytes | None) -> ErrorRecord | None:
     return None if column is None else ErrorRecord(**json.loads(column))
 
 
+def error_code(column: str | bytes | None) -> str:
+    """The code alone of what :func:`encode_error` gave; empty for none."""
+    return "" if column is None else str(json.loads(column)["code"])
+
+
 @lru_cache(maxsize=64)  # sessions of one backend have the same
 def _encode_abilities(abilities: Abilities | None) -> str | None:
     if abilities is None:
@@ -195,7 +200,7 @@ def task_values(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def new_task_values(row: TaskRow) -> tuple[Any, ...]:
-    """Values for :data:`TASK_COLUMNS`, ready for a statement: what :func:`task_values` gives, for rows by the thousand."""
+    """Values for :data:`TASK_COLUMNS`, ready for a statement: as of :func:`task_values`, for rows by the thousand."""
     identity = row.identity
     token = row.token
     return (

@@ -38,6 +38,8 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 15_000
 SWITCHES = 20
+WRITER_CACHE_KIB = 16 * 1024
+LOG_PAGES = 4096  # 16 MiB
 
 
 def migrations() -> list[tuple[int, str]]:
@@ -88,6 +90,7 @@ class SqliteJournal:
                 self._refuse_newer()
                 _prepare(self._writer, path)
                 self._migrate()
+                _prepare_writer(self._writer)
                 self._reader = self._opened()
                 _prepare(self._reader, path)
                 self._make_durable(recovered)
@@ -269,6 +272,17 @@ def _prepare(connection: apsw.Connection, path: Path) -> None:
         raise StateFolderError("this file system cannot hold the journal", where=str(path))
     connection.execute("PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA fullfsync=ON; PRAGMA checkpoint_fullfsync=ON")
+
+
+def _prepare_writer(connection: apsw.Connection) -> None:
+    """For rows by the thousand.
+
+    What a statement with a trigger might have to take back is kept in memory: it is a few pages, and a file for them
+    costs more than the statement. Item ids lie anywhere in their index, so that more of it is kept, and a batch changes
+    as many pages as it has rows: the log takes some batches, and some hundreds of claims, before it is folded in.
+    """
+    connection.execute(f"PRAGMA temp_store=MEMORY; PRAGMA cache_size=-{WRITER_CACHE_KIB}")
+    connection.wal_autocheckpoint(LOG_PAGES)
 
 
 def _to_wal(connection: apsw.Connection) -> object:

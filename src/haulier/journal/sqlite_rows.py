@@ -10,12 +10,22 @@ from typing import TYPE_CHECKING, Any
 from haulier.errors import JournalDamagedError, JournalError
 from haulier.events import event_from_dict
 from haulier.journal import rows
-from haulier.journal.api import AbortRow, BackendRow, ClaimRow, Flying, OwnerRow, PartRow, TaskFilter, TaskRow
+from haulier.journal.api import (
+    AbortRow,
+    BackendRow,
+    ClaimRow,
+    Flying,
+    ItemState,
+    OwnerRow,
+    PartRow,
+    TaskFilter,
+    TaskRow,
+)
 from haulier.journal.checks import check_artifacts, check_members, reading_only, taken, unknown_task
 from haulier.models import Disposal, Receipt, TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import apsw
 
@@ -25,14 +35,15 @@ if TYPE_CHECKING:
 __all__ = ["SqliteTransaction"]
 
 _TASK = f"SELECT sequence, {', '.join(rows.TASK_COLUMNS)} FROM task"
-_INSERT = (
-    f"INSERT INTO task ({', '.join(rows.TASK_COLUMNS)}) "
-    f"VALUES ({', '.join('?' * len(rows.TASK_COLUMNS))})"
-)
+_INSERT = f"INSERT INTO task ({', '.join(rows.TASK_COLUMNS)}) VALUES ({', '.join('?' * len(rows.TASK_COLUMNS))})"
 _ARTIFACTS = (
     "SELECT task, number, role, name, path, size, mtime_ns, file_id, key, content_type, content "
     "FROM artifact WHERE task = ? ORDER BY number"
 )
+_ITEM = "item_id = ? AND backend = ?"
+_ITEM_ID = 1 + rows.TASK_COLUMNS.index("item_id")
+_ITEM_STATE = f"SELECT item_id, state, error FROM task WHERE {_ITEM}"
+_STATES = {state.value: state for state in TaskState}
 _ABORT = f"SELECT sequence, {', '.join(rows.ABORT_COLUMNS)} FROM owed_abort"
 _INSERT_ABORT = (
     f"INSERT INTO owed_abort ({', '.join(rows.ABORT_COLUMNS)}) "
@@ -78,9 +89,9 @@ class SqliteTransaction:
 
     def insert_task(self, row: TaskRow) -> TaskRow:
         """Add a task with its artifacts."""
-        return self.insert_tasks([row])[0]
+        return replace(row, sequence=self.insert_tasks([row])[0])
 
-    def insert_tasks(self, new: Sequence[TaskRow]) -> list[TaskRow]:
+    def insert_tasks(self, new: Sequence[TaskRow]) -> Sequence[int]:
         """Add tasks with their artifacts: one statement for all."""
         for row in new:
             check_artifacts(row.id, row.artifacts)
@@ -102,7 +113,7 @@ class SqliteTransaction:
             self._take_back(first)
             raise taken("this task, or one of its item and backend,", new[position].id) from error
         self._insert_artifacts((row.id, artifact) for row in new for artifact in row.artifacts)
-        return [with_sequence(row, sequence) for sequence, row in enumerate(new, start=first)]
+        return list(range(first, first + len(new)))
 
     def _last_sequence(self) -> int:
         found = self._rows("SELECT seq FROM sqlite_sequence WHERE name = 'task'")
@@ -143,7 +154,20 @@ class SqliteTransaction:
 
     def find_item(self, item_id: str, backend: str) -> TaskRow | None:
         """The task of this item."""
-        return self._one("WHERE item_id = ? AND backend = ?", (item_id, backend))
+        return self._one(f"WHERE {_ITEM}", (item_id, backend))
+
+    def find_items(self, item_ids: Iterable[str], backend: str) -> Mapping[str, TaskRow]:
+        """The tasks of these items."""
+        wanted = [(rows.bound(item_id), rows.bound(backend)) for item_id in dict.fromkeys(item_ids)]
+        found: list[tuple[Any, ...]] = self._db.executemany(f"{_TASK} WHERE {_ITEM}", wanted).fetchall()
+        return {row[_ITEM_ID]: task for row, task in zip(found, self._decoded(found), strict=True)}
+
+    def item_states(self, item_ids: Iterable[str], backend: str) -> Mapping[str, ItemState]:
+        """How the tasks of these items stand."""
+        wanted = [(rows.bound(item_id), rows.bound(backend)) for item_id in dict.fromkeys(item_ids)]
+        found: list[tuple[Any, ...]] = self._db.executemany(_ITEM_STATE, wanted).fetchall()
+        with _SoundRows():
+            return {item: ItemState(_STATES[state], rows.error_code(error)) for item, state, error in found}
 
     def claim_of(self, task_id: str) -> ClaimRow | None:
         """Who works on a task."""
@@ -291,9 +315,14 @@ class SqliteTransaction:
 
     def add_event(self, event: Event) -> Event:
         """Append an event."""
-        body = rows.dump(event.to_dict())
-        ((sequence,),) = self._change("INSERT INTO event (body) VALUES (?) RETURNING sequence", (body,))
-        return replace(event, sequence=sequence)
+        return self.add_events([event])[0]
+
+    def add_events(self, events: Iterable[Event]) -> list[Event]:
+        """Append events: one statement for all."""
+        new = list(events)
+        self._change_each("INSERT INTO event (body) VALUES (?)", [(rows.dump(event.to_dict()),) for event in new])
+        first = self._db.last_insert_rowid() - len(new) + 1
+        return [replace(event, sequence=sequence) for sequence, event in enumerate(new, start=first)]
 
     def events(self, since: int, limit: int) -> Sequence[Event]:
         """Events with a greater sequence."""

@@ -27,7 +27,7 @@ __all__ = ["Folders"]
 
 log = logging.getLogger("haulier.manager")
 
-BATCH = 500  # tasks written in one transaction
+BATCH = 1000  # tasks written in one transaction
 
 
 class Folders:
@@ -98,7 +98,7 @@ class Folders:
             for candidate in candidates
         ]
         try:
-            return self.intake.take(submissions)
+            return self.intake.take_new(submissions)
         except JournalError:
             raise
         except HaulierError:
@@ -108,7 +108,7 @@ class Folders:
         taken: list[Taken] = []
         for submission in submissions:
             try:
-                taken += self.intake.take([submission])
+                taken += self.intake.take_new([submission])
             except JournalError:
                 raise
             except HaulierError as error:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import mimetypes
+import os
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +19,6 @@ from haulier.service.keys import key_from_template, safe_key
 from haulier.transfer.states import Cause, move
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping, Sequence
 
     from haulier.clock import Clock
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from haulier.models import Identity
     from haulier.service.rebuilt import Rebuilt
     from haulier.transfer.ledger import Ledger
+
+    _Groups = Sequence[tuple[str, Sequence[TaskRow]]]  # for each file its item id and a row for each backend
 
 __all__ = ["Intake", "Submission", "Taken"]
 
@@ -102,63 +106,45 @@ class Intake:
         Raises:
             InputError: A file is missing, a folder, not readable; a sidecar or its metadata is broken.
         """
-        groups = [self._rows(submission) for submission in submissions]
+        groups = [(rows[0].item_id, rows) for rows in map(self._rows, submissions)]
 
         def change(tx: Transaction, told: list[events.Event]) -> list[Taken]:
-            return [taken for rows in groups for taken in self._take_group(tx, told, rows)]
+            batch = _Batch(tx, told, self.clock.now(), groups)
+            taken = [taken for item_id, rows in groups for taken in batch.take(item_id, rows)]
+            batch.write()
+            return taken
 
         return self.ledger.change(change)
 
-    def _take_group(self, tx: Transaction, told: list[events.Event], rows: Sequence[TaskRow]) -> list[Taken]:
-        """One file to its backends. Who is known already is joined by the others."""
-        found = [tx.find_item(row.item_id, row.backend) for row in rows]
-        group = next((known.group for known in found if known is not None), rows[0].group)
-        taken = []
-        for row, known in zip(rows, found, strict=True):
-            if known is None:
-                inserted = tx.insert_task(replace(row, group=group))
-                taken.append(Taken(inserted, created=True))
-                told.append(
-                    events.UploadQueued(backend=row.backend, task=row.id, filename=row.media.name, size=row.size)
-                )
-                continue
-            joined = known
-            if known.group != group:
-                tx.update_task(known.id, group=group)
-                joined = replace(known, group=group)
-            if is_lost_source(known):
-                joined = self._revive(tx, told, joined)
-            taken.append(Taken(joined, created=False))
-        return taken
+    def take_new(self, submissions: Sequence[Submission]) -> list[Taken]:
+        """As :meth:`take`, for files that a scan looked at: of those that are known well no row is made again.
+
+        Args:
+            submissions: With their identities, all for the same backends.
+        """
+        wanted = [(one.identity or self._identity(one.path)).item_id for one in submissions]
+        backends = (submissions[0].backend, *submissions[0].also) if submissions else ()
+        found = self.ledger.journal.read(lambda tx: [tx.find_items(wanted, backend) for backend in backends])
+        settled = {item_id: rows for item_id in wanted if (rows := _settled(item_id, found))}
+        fresh = [one for one, item_id in zip(submissions, wanted, strict=True) if item_id not in settled]
+        taken = iter(self.take(fresh) if fresh else ())
+        return [one for item_id in wanted for one in settled.get(item_id) or islice(taken, len(backends))]
 
     def known(self, identities: Sequence[Identity], backends: Sequence[str]) -> list[bool]:
         """Which of these items have a task already at each of these backends that needs nothing of a scan."""
-
-        def is_known(tx: Transaction, identity: Identity) -> bool:
-            rows = (tx.find_item(identity.item_id, backend) for backend in backends)
-            return all(row is not None and not is_lost_source(row) for row in rows)
-
-        return self.ledger.journal.read(lambda tx: [is_known(tx, identity) for identity in identities])
-
-    def _revive(self, tx: Transaction, told: list[events.Event], row: TaskRow) -> TaskRow:
-        """A source that was missing is back: its task goes on."""
-        now = self.clock.now()
-        changed = replace(row, state=move(row.state, Cause.RETRY), updated_at=now, not_before=None)
-        tx.update_task(row.id, state=changed.state, updated_at=now, not_before=None)
-        told.append(events.UploadQueued(backend=row.backend, task=row.id, filename=row.media.name, size=row.size))
-        return changed
+        wanted = [identity.item_id for identity in identities]
+        found = self.ledger.journal.read(lambda tx: [tx.item_states(wanted, backend) for backend in backends])
+        return [all(item_id in states and not _is_lost(*states[item_id]) for states in found) for item_id in wanted]
 
     def _rows(self, submission: Submission) -> list[TaskRow]:
         """One row for each backend, all about the same content: the file is looked at once."""
-        known = replace(submission, identity=submission.identity or self._identity(submission.path))
-        first = self._row(known)
-        rest = [self._row(replace(known, backend=name)) for name in submission.also]
-        return [first, *(replace(row, group=first.group) for row in rest)]
-
-    def _row(self, submission: Submission) -> TaskRow:
         identity = submission.identity or self._identity(submission.path)
-        name = PurePath(identity.path).name
-        key = self._key(identity, name, submission.backend)
+        first = self._row(submission, identity, submission.backend)
+        return [first, *(self._row(submission, identity, name, group=first.group) for name in submission.also)]
+
+    def _row(self, submission: Submission, identity: Identity, backend: str, *, group: str = "") -> TaskRow:
+        name = os.path.basename(identity.path)  # noqa: PTH119  a scan brings many
+        key = self._key(identity, name, backend)
         media = ArtifactRecord(
             0, Role.MEDIA, name, identity.path, identity.size, identity.mtime_ns, identity.file_id, key, _type_of(name)
         )
@@ -167,17 +153,18 @@ class Intake:
         if submission.sidecar is not None:
             sidecar, content = self._sidecar(submission.sidecar, key)
             artifacts.append(sidecar)
-            self._check_metadata(identity.path, content, submission.backend)
+            self._check_metadata(identity.path, content, backend)
         if metadata:
-            self._check_metadata(identity.path, metadata, submission.backend)
+            self._check_metadata(identity.path, metadata, backend)
         now = self.clock.now()
-        task_id = f"upload_{int(now)}_{self._new_nonce()[-12:]}"
+        # Ids that grow with time, down to a fraction of the second: what is queued together lies together in the journal.
+        task_id = f"upload_{int(now)}_{int(now % 1 * 4096):03x}{self._new_nonce()[-9:]}"
         return TaskRow(
             id=task_id,
             state=TaskState.QUEUED,
-            backend=submission.backend,
+            backend=backend,
             identity=identity,
-            group=task_id,
+            group=group or task_id,
             artifacts=tuple(artifacts),
             metadata=metadata,
             created_at=now,
@@ -245,12 +232,84 @@ class Intake:
         return key_from_template(self.key_template, identity, name, backend)
 
 
-def is_lost_source(row: TaskRow) -> bool:
+class _Batch:
+    """Takes rows in within one transaction: asked for at once, and written at once."""
+
+    def __init__(self, tx: Transaction, told: list[events.Event], now: float, groups: _Groups) -> None:
+        self._tx = tx
+        self._told = told
+        self._now = now
+        self._new: list[TaskRow] = []
+        asked: dict[str, list[str]] = {}
+        for item_id, rows in groups:
+            for row in rows:
+                asked.setdefault(row.backend, []).append(item_id)
+        self._known = {backend: dict(tx.find_items(item_ids, backend)) for backend, item_ids in asked.items()}
+
+    def take(self, item_id: str, rows: Sequence[TaskRow]) -> list[Taken]:
+        """One file to its backends. Who is known already is joined by the others."""
+        found = [self._known[row.backend].get(item_id) for row in rows]
+        group = next((known.group for known in found if known is not None), rows[0].group)
+        return [
+            self._add(item_id, row if row.group == group else replace(row, group=group))
+            if known is None
+            else self._join(item_id, known, group)
+            for row, known in zip(rows, found, strict=True)
+        ]
+
+    def write(self) -> None:
+        """Write what is new so far."""
+        self._tx.insert_tasks(self._new)
+        self._new = []
+
+    def _add(self, item_id: str, row: TaskRow) -> Taken:
+        self._new.append(row)
+        self._known[row.backend][item_id] = row
+        self._tell(row)
+        return Taken(row, created=True)
+
+    def _join(self, item_id: str, known: TaskRow, group: str) -> Taken:
+        """Of a task that is there already: the others' group, and a source that was missing and is back."""
+        changes: dict[str, Any] = {}
+        if known.group != group:
+            changes["group"] = group
+        if _is_lost(known.state, known.error.code if known.error else ""):
+            changes |= {"state": move(known.state, Cause.RETRY), "updated_at": self._now, "not_before": None}
+            self._tell(known)
+        if not changes:
+            return Taken(known, created=False)
+        self.write()  # it may be one of these
+        self._tx.update_task(known.id, **changes)
+        joined = self._known[known.backend][item_id] = replace(known, **changes)
+        return Taken(joined, created=False)
+
+    def _tell(self, row: TaskRow) -> None:
+        told = events.UploadQueued(backend=row.backend, task=row.id, filename=row.media.name, size=row.size)
+        self._told.append(told)
+
+
+def _settled(item_id: str, found: Sequence[Mapping[str, TaskRow]]) -> list[Taken]:
+    """The tasks of an item at every backend, when there is nothing to do about them; else none."""
+    rows = [known[item_id] for known in found if item_id in known]
+    lost = any(_is_lost(row.state, row.error.code if row.error else "") for row in rows)
+    if lost or len(rows) < len(found) or len({row.group for row in rows}) > 1:
+        return []
+    return [Taken(row, created=False) for row in rows]
+
+
+def _is_lost(state: TaskState, error: str) -> bool:
     """Whether a task failed because its file was missing or unreadable."""
-    return row.state is TaskState.FAILED and row.error is not None and row.error.code == SourceUnavailableError.code
+    return state is TaskState.FAILED and error == SourceUnavailableError.code
 
 
 def _type_of(name: str) -> str:
+    """By the suffix, where nothing else can matter; what is before it may make a name read as a URL."""
+    suffix = os.path.splitext(name)[1]  # noqa: PTH122  a scan brings many
+    return _type_of_name(f"a{suffix}" if suffix and suffix.lower() not in mimetypes.encodings_map else name)
+
+
+@lru_cache(maxsize=64)
+def _type_of_name(name: str) -> str:
     return mimetypes.guess_type(name)[0] or "application/octet-stream"
 
 

@@ -17,6 +17,7 @@ __all__ = ["key_from_template", "safe_key"]
 
 _DEVICE = re.compile(r"(?i)(con|prn|aux|nul|clock\$|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)")
 _FORBIDDEN = re.compile(r'[\\<>:"|?*]')
+_PLAIN = re.compile(r"[A-Za-z0-9_-](?:[A-Za-z0-9_. -]*[A-Za-z0-9_-])?")
 LONGEST_COMPONENT = 200  # bytes of UTF-8, leaving room for what destinations append
 
 
@@ -28,11 +29,12 @@ def key_from_template(template: str, identity: Identity, name: str, backend: str
     Raises:
         ConfigError: The template names something else.
     """
+    item_id = identity.item_id
     try:
         filled = template.format(
             mtime=datetime.fromtimestamp(identity.mtime_ns / 1e9, UTC),
-            id=identity.item_id,
-            id16=identity.item_id[:16],
+            id=item_id,
+            id16=item_id[:16],
             name=name,
             stem=PurePath(name).stem,
             suffix=PurePath(name).suffix,
@@ -54,6 +56,8 @@ def safe_key(text: str) -> str:
 
 
 def _safe_component(part: str) -> str:
+    if len(part) <= LONGEST_COMPONENT and _PLAIN.fullmatch(part) and not _DEVICE.match(part):
+        return part
     clean = part.encode("utf-8", "backslashreplace").decode("utf-8")
     clean = "".join("_" if unicodedata.category(character) in {"Cc", "Cs"} else character for character in clean)
     clean = _FORBIDDEN.sub("_", clean)

@@ -144,6 +144,14 @@ class RecordCases:
         assert added == [replace(event, sequence=number) for number, event in enumerate(given, start=1)]
         assert journal.read(lambda tx: tx.events(0, 100)) == added
 
+    def test_many_events_are_told_as_each_alone(self, journal: Journal) -> None:
+        """In order, after those before."""
+        journal.write(lambda tx: tx.add_event(queued_event(9)))
+        given = list(all_events("x"))
+        added = journal.write(lambda tx: [*tx.add_events(given), *tx.add_events([])])
+        assert added == [replace(event, sequence=number) for number, event in enumerate(given, start=2)]
+        assert journal.read(lambda tx: tx.events(1, 100)) == added
+
     def test_events_are_read_page_by_page(self, journal: Journal) -> None:
         """From any sequence on."""
         added = [add_event(journal, queued_event(number)) for number in range(10)]

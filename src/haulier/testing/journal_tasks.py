@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from haulier.errors import JournalError
 from haulier.journal.api import TaskFilter, TaskRow
-from haulier.models import Disposal, TaskState
+from haulier.models import Disposal, ErrorRecord, TaskState
 from haulier.testing.journal_rows import (
     ODD_TEXTS,
     everything,
@@ -28,7 +29,7 @@ from haulier.testing.journal_rows import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from haulier.journal.api import Journal
+    from haulier.journal.api import Journal, Transaction
 
 __all__ = ["TaskCases"]
 
@@ -196,6 +197,79 @@ class TaskCases:
             (task_id(2), 0, (media(2),)),
         ]
         assert journal.read(lambda tx: tx.receipts(0, None)) == [receipt(1)]
+
+    @TEXTS
+    def test_many_are_inserted_as_each_alone(self, journal: Journal, text: str) -> None:
+        """The sequences are given in order; what is kept is what was given."""
+        insert(journal, task_row(1))
+        rows = [
+            full_row(2, text),
+            task_row(3),
+            task_row(4, state=TaskState.FAILED, artifacts=(media(4), sidecar("/s"))),
+        ]
+        assert list(journal.write(lambda tx: tx.insert_tasks(rows))) == [2, 3, 4]
+        assert list(journal.write(lambda tx: tx.insert_tasks([]))) == []
+        kept = journal.read(lambda tx: tx.tasks(TaskFilter(after=1)))
+        assert kept == [replace(row, sequence=number) for number, row in enumerate(rows, start=2)]
+
+    @pytest.mark.parametrize(
+        "refused",
+        [
+            task_row(9, identity=identity(1)),
+            task_row(1, identity=identity(9)),
+            task_row(9, identity=identity(3)),
+            task_row(3, identity=identity(9)),
+            task_row(9, artifacts=(media(9), media(9))),
+        ],
+        ids=["item of an earlier write", "id of an earlier write", "item of another", "id of another", "artifacts"],
+    )
+    def test_of_many_with_one_that_is_refused_none_is_inserted(self, journal: Journal, refused: TaskRow) -> None:
+        """The error names it; what the change did before and does after stands, no number is lost, counts are right."""
+        insert(journal, task_row(1))
+
+        def change(tx: Any) -> None:
+            tx.insert_task(task_row(2))
+            before = tx.tasks(TaskFilter())
+            with pytest.raises(JournalError) as raised:
+                tx.insert_tasks([task_row(3), refused, task_row(4)])
+            assert raised.value.where == refused.id
+            assert tx.tasks(TaskFilter()) == before
+            assert list(tx.insert_tasks([task_row(5), task_row(3)])) == [3, 4]
+
+        journal.write(change)
+        assert listed(journal) == [*ids(1, 2, 5, 3)]
+        assert journal.read(lambda tx: tx.counts())[TaskState.QUEUED] == len(ids(1, 2, 5, 3))
+        assert journal.check() == []
+
+    def test_counts_are_those_of_a_full_count(self, journal: Journal) -> None:
+        """Whatever was inserted alone or with others, changed, refused, deleted."""
+        states = list(TaskState)
+        many = [task_row(number, state=states[number % len(states)]) for number in range(100)]
+        journal.write(lambda tx: tx.insert_tasks(many))
+        for number in range(0, 100, 3):
+            update(journal, task_id(number), state=states[number % 5])
+
+        def forget(tx: Transaction) -> None:
+            for gone in ids(*range(0, 100, 10)):
+                tx.delete_task(gone)
+
+        journal.write(forget)
+        with pytest.raises(JournalError):
+            journal.write(lambda tx: tx.insert_tasks([task_row(100), task_row(1)]))
+        counted = Counter(row.state for row in journal.read(lambda tx: tx.tasks(TaskFilter())))
+        assert journal.read(lambda tx: tx.counts()) == {state: counted[state] for state in states}
+
+    def test_items_are_found_many_at_once(self, journal: Journal) -> None:
+        """At one backend, those without a task left out; or only how they stand."""
+        failed = {"state": TaskState.FAILED, "error": ErrorRecord("server", "it said no")}
+        rows = insert(journal, task_row(1), task_row(2, **failed), task_row(3, backend="second"))
+        wanted = [identity(number).item_id for number in (3, 2, 9, 1, 2)]
+        assert journal.read(lambda tx: tx.find_items(wanted, "main")) == {row.item_id: row for row in rows[:2]}
+        assert journal.read(lambda tx: tx.find_items([], "main")) == {}
+        assert journal.read(lambda tx: tx.item_states(wanted, "main")) == {
+            rows[0].item_id: (TaskState.QUEUED, ""),
+            rows[1].item_id: (TaskState.FAILED, "server"),
+        }
 
     def test_artifacts_come_in_the_order_of_their_index(self, journal: Journal) -> None:
         """However they were given; each index once."""

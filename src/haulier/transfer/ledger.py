@@ -95,7 +95,8 @@ class Ledger:
         def run(tx: Transaction) -> T:
             told.clear()
             result = change(tx, told)
-            told[:] = [tx.add_event(replace(event, at=self.clock.now())) for event in told]
+            if told:
+                told[:] = tx.add_events([replace(event, at=self.clock.now()) for event in told])
             return result
 
         def publish(_: T) -> None:

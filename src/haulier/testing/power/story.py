@@ -231,7 +231,11 @@ class _Listener:
 
     def wrap(self, name: str, port: Any) -> Any:
         if name == "ledger":
-            return _Port(port, complete=lambda receipt, *_: self._mark("receipt", receipt))
+            read = port.journal.read
+            return _Port(
+                port,
+                complete=lambda _, lease, *__: self._mark("receipt", read(lambda tx: tx.receipt(lease.row.id))),
+            )
         return _Port(port, send=self._sent) if name == "backend" else port
 
     def _sent(self, _: Any, upload: Any, token: Any, part: Any, *more: Any) -> None:
