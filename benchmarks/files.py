@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 MIB = 1024 * 1024
@@ -41,6 +42,10 @@ class Workload:
     def total(self) -> int:
         """Bytes of all files."""
         return self.count * self.size
+
+    def of(self, table: Mapping[str, Mapping[str, float]]) -> Mapping[str, float]:
+        """What a table says of this workload; nothing if it is not in it."""
+        return next((said for text, said in table.items() if Workload.parse(text) == self), {})
 
     def make(self, folder: Path) -> list[Path]:
         """Write the files, of random bytes, which nothing can compress."""

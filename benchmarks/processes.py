@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import statistics
@@ -11,11 +12,11 @@ import subprocess
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from benchmarks.files import Workload
 
@@ -28,11 +29,13 @@ class Cost:
         wall: Seconds from start to end, process start included.
         cpu: User and system seconds, of the process and of those it started and waited for.
         peak: Most resident memory in MiB, of the largest process among them.
+        bodies: MiB of bodies held at once, at most, where the process tells it (see `haulier_send.py`).
     """
 
     wall: float
     cpu: float
     peak: float
+    bodies: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,9 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None, log: Path
     if child.returncode:
         talk = log.read_text("utf-8", "replace")[-2000:]
         raise SystemExit(f"{' '.join(command)[:200]} ended with {child.returncode}:\n{talk}")
-    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    told = re.search(rb"^bodies held: (\d+) bytes$", log.read_bytes()[-200:], re.MULTILINE)
+    bodies = int(told[1]) / 1024**2 if told else None
+    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, bodies)
 
 
 def alternate(
@@ -101,20 +106,23 @@ def alternate(
 
 
 def median(costs: Sequence[Cost]) -> Cost:
-    """The medians of each figure, taken apart."""
-    return Cost(
-        *(statistics.median(figures) for figures in zip(*((c.wall, c.cpu, c.peak) for c in costs), strict=True))
-    )
+    """The medians of each figure, taken apart; of bodies the most."""
+    bodies = max((c.bodies for c in costs if c.bodies is not None), default=None)
+    wall, cpu, peak = (statistics.median(getattr(cost, figure) for cost in costs) for figure in ("wall", "cpu", "peak"))
+    return Cost(wall, cpu, peak, bodies)
 
 
 @contextlib.contextmanager
-def serving(command: Sequence[str], address: str | None = None, word: int = -1) -> Iterator[str]:
+def serving(
+    command: Sequence[str], address: str | None = None, word: int = -1, started: list[int] | None = None
+) -> Iterator[str]:
     """A server for as long as the block runs.
 
     Args:
         command: Its command line.
         address: Where it will listen; None: its first line of output says it.
         word: Which word of that line.
+        started: The server's process id is added to it.
 
     Yields:
         Its address.
@@ -122,6 +130,8 @@ def serving(command: Sequence[str], address: str | None = None, word: int = -1) 
     told = subprocess.PIPE if address is None else subprocess.DEVNULL
     with subprocess.Popen(list(command), stdout=told, stderr=subprocess.DEVNULL, text=True) as process:
         try:
+            if started is not None:
+                started.append(process.pid)
             if process.stdout is not None:
                 address = process.stdout.readline().split()[word]
             _wait_for(address or "")
@@ -129,6 +139,31 @@ def serving(command: Sequence[str], address: str | None = None, word: int = -1) 
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait()
+
+
+def family(pid: int) -> list[int]:
+    """A process that runs and all that it started, as Linux tells; nothing elsewhere."""
+    known = {int(place.name): place / "stat" for place in Path("/proc").glob("[0-9]*")}
+    parents = {}
+    for child, stat in known.items():
+        with contextlib.suppress(OSError):
+            parents[child] = int(stat.read_text().rpartition(")")[2].split()[1])
+    found = [pid] if pid in known else []
+    for member in found:  # grows while it is read
+        found += [child for child, parent in parents.items() if parent == member]
+    return found
+
+
+def cpu(pid: int) -> float:
+    """User and system seconds of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak(pid: int) -> float:
+    """Most resident memory of a process so far, MiB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def _wait_for(address: str) -> None:

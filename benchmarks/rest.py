@@ -1,4 +1,4 @@
-"""WATS's REST protocol: Haulier beside a bare loop over requests of the same calls to the same server."""
+"""WATS's REST protocol: Haulier beside the same calls in a bare loop over requests, and over a raw socket."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.files import Workload
-from benchmarks.processes import Contestant, alternate, serving
+from benchmarks.processes import Contestant, alternate, cpu, family, peak, serving
 from benchmarks.programs import CLIENTS
 from benchmarks.table import report
 
 WORKLOADS = ("1x1GiB", "2000x64KiB")
+BARS = {"1x1GiB": {"requests": 1.5}, "2000x64KiB": {"requests": 2.0}}
+"""The most that Haulier's wall time is to be of that of others."""
 TOKEN = "a-token-for-benchmarks"
 CONFIG = """
 [upload]
@@ -28,19 +30,33 @@ api_token = "env:BENCHMARK_TOKEN"
 
 
 def contestants(url: str, source: Path, home: Path, threads: int) -> list[Contestant]:
-    """Both, each with what it does beside sending."""
+    """All that run, each with what it does beside sending."""
 
     def haulier(number: int) -> list[str]:
         config = home / "haulier.toml"
         config.write_text(CONFIG.format(state=home / f"state-{number}", threads=threads, url=url))
         return [sys.executable, str(CLIENTS / "haulier_send.py"), str(config), str(source)]
 
-    bare = [sys.executable, str(CLIENTS / "rest_bare.py"), url, TOKEN, str(source)]
+    def bare(name: str) -> list[str]:
+        return [sys.executable, str(CLIENTS / name), url, TOKEN, str(source)]
+
     does = "durable queue and receipts; SHA-256 of each part and of the whole, compared by the server"
     return [
         Contestant("haulier", haulier, does, environment={"BENCHMARK_TOKEN": TOKEN}),
-        Contestant("requests", lambda _: bare, "nothing"),
+        Contestant("requests", lambda _: bare("rest_bare.py"), "nothing, one file after the other"),
+        Contestant("raw socket", lambda _: bare("rest_socket.py"), "nothing, one file after the other"),
     ]
+
+
+def served(pid: int, workload: Workload, runs: int) -> str:
+    """What the server spent on all runs, of whomever."""
+    members = family(pid)
+    if not members:
+        return ""
+    used, most = sum(map(cpu, members)), max(map(peak, members))
+    files, sent = workload.count * runs, workload.total * runs / 1e6
+    each = f"{used / files * 1000:.1f} ms a recording, {used / sent * 1000:.2f} ms a MB"
+    return f"The server, all runs together: {used:.1f} s CPU ({each}), {most:.0f} MiB in its largest process.\n"
 
 
 def main() -> None:
@@ -61,10 +77,13 @@ def main() -> None:
                 for state in home.glob("state-*"):
                     shutil.rmtree(state)
 
-            with serving([*serve, "--token-file", str(home / "tokens")], word=4) as url:
+            started: list[int] = []
+            with serving([*serve, "--token-file", str(home / "tokens")], word=4, started=started) as url:
                 chosen = contestants(f"{url}/api", home / "source", home, arguments.threads)
                 costs = alternate(chosen, workload, arguments.rounds, home / "log", clean)
-            print(report(f"REST, {workload}", workload, chosen, costs))
+                told = served(started[0], workload, arguments.rounds * len(chosen))
+            print(report(f"REST, {workload}, to the reference server", workload, chosen, costs, workload.of(BARS)))
+            print(told)
             shutil.rmtree(home)
 
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 BUCKET, KEY, SECRET = "bench", "bench-key", "bench-secret"
 WORKLOADS = ("1x1GiB", "8x128MiB", "2000x64KiB")
+LARGE = {"boto3": 0.75, "s5cmd": 0.8, "rclone": 0.5}
+BARS = {"1x1GiB": LARGE, "8x128MiB": LARGE, "2000x64KiB": {"boto3": 0.25, "s5cmd": 2.0}}
+"""The most that Haulier's wall time is to be of that of others: what it costs on the sink."""
 ACCESS = {
     "AWS_ACCESS_KEY_ID": KEY,
     "AWS_SECRET_ACCESS_KEY": SECRET,
@@ -124,7 +127,7 @@ def free_port() -> int:
 def servers(kind: str, home: Path) -> tuple[Sequence[str], str | None]:
     """The server's command, and its address where it does not print it."""
     if kind == "sink":
-        return [sys.executable, str(CLIENTS.with_name("s3_sink.py"))], None
+        return [sys.executable, "-m", "benchmarks.held_sink"], None
     (home / "served" / BUCKET).mkdir(parents=True)
     address = f"127.0.0.1:{free_port()}"
     keys = f"{KEY},{SECRET}"
@@ -164,7 +167,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="haulier-bench-", dir=Path.cwd()) as name:
         for workload in arguments.workload or map(Workload.parse, WORKLOADS):
             chosen, costs = measured(workload, arguments, Path(name))
-            print(report(f"S3, {workload}, to the {arguments.server}", workload, chosen, costs))
+            limits = workload.of(BARS) if arguments.server == "sink" else {}
+            print(report(f"S3, {workload}, to the {arguments.server}", workload, chosen, costs, limits))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import subprocess
 import sys
@@ -11,7 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.processes import median, run
+from benchmarks.figures import Held, note
+from benchmarks.processes import cpu, median, peak, run
+from benchmarks.table import rows
 
 CONFIG = """
 [upload]
@@ -36,24 +37,18 @@ def switches(pid: int) -> int:
     return total
 
 
-def cpu(pid: int) -> float:
-    """User and system seconds of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def idle(home: Path, seconds: float) -> str:
+def idle(home: Path, settle: float, seconds: float) -> str:
     """An agent with a watched folder and nothing to do."""
     agent = subprocess.Popen([sys.executable, "-m", "haulier", "-q", "run"], cwd=home, stdin=subprocess.DEVNULL)
     try:
-        time.sleep(10)
+        time.sleep(settle)
         woken, used = switches(agent.pid), cpu(agent.pid)
         time.sleep(seconds)
         woken, used = switches(agent.pid) - woken, cpu(agent.pid) - used
-        lines = Path(f"/proc/{agent.pid}/status").read_text().splitlines()
-        peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+        most = peak(agent.pid)
+        note(Held("An agent with a watched folder and nothing to do", most, None))
         share = used / seconds * 100
-        return f"idle agent: {share:.2f} % CPU, {woken / seconds:.1f} wake-ups/s, peak {peak:.0f} MiB"
+        return f"Idle agent with a watched folder: {share:.2f} % CPU, {woken / seconds:.1f} wake-ups/s, {most:.0f} MiB."
     finally:
         agent.send_signal(signal.SIGTERM)
         agent.wait()
@@ -63,7 +58,8 @@ def main() -> None:
     """Run each some times and print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.starting", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seconds", type=float, default=60, help="of doing nothing that are looked at")
+    parser.add_argument("--settle", type=float, default=10, help="seconds after the start before that")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="haulier-bench-", dir=Path.cwd()) as name:
         home = Path(name)
@@ -76,11 +72,12 @@ def main() -> None:
             "haulier --help": [*haulier, "--help"],
             "haulier status": [*haulier, "status"],
         }
-        print("| | wall s | CPU s | peak MiB |\n|---|---|---|---|")
+        lines = []
         for label, command in known.items():
             cost = median([run(command, None, home / "log") for _ in range(arguments.rounds)])
-            print(f"| `{label}` | {cost.wall:.3f} | {cost.cpu:.3f} | {cost.peak:.0f} |")
-        print(f"\n{idle(home, arguments.seconds)}")
+            lines.append((f"`{label}`", f"{cost.wall:.3f}", f"{cost.cpu:.3f}", f"{cost.peak:.0f}"))
+        print(f"Medians of {arguments.rounds}.\n\n{rows(('', 'wall s', 'CPU s', 'peak MiB'), lines)}")
+        print(f"\n{idle(home, arguments.settle, arguments.seconds)}")
 
 
 if __name__ == "__main__":

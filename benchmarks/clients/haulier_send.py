@@ -1,15 +1,31 @@
-"""Haulier, a folder to one backend, until all have their receipts: CONFIG FOLDER."""
+"""Haulier, a folder to one backend, until all have their receipts: CONFIG FOLDER. Tells what its bodies took."""
 
 import sys
-from pathlib import Path
+from typing import Any
 
-from haulier import TaskState, UploadManager
+import haulier
+from haulier.transfer import buffers
+
+made: list[buffers.BufferPool] = []
+
+
+class RememberedPool(buffers.BufferPool):
+    """The manager's own, to which nothing else leads."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        made.append(self)
+
+
+buffers.BufferPool = RememberedPool  # type: ignore[misc]  # before the manager's module is imported, which is now
 
 config, folder = sys.argv[1:]
-with UploadManager.open(config) as uploads:
-    tasks = [uploads.submit(path) for path in sorted(Path(folder).iterdir())]
+with haulier.UploadManager.open(config) as uploads:
+    tasks, _ = uploads.scan(folder, settled=True)
     for task in tasks:
         uploads.wait(task, timeout=3600)
     counts = uploads.status().counts
-if counts[TaskState.COMPLETED] != len(tasks):
+if not tasks or counts[haulier.TaskState.COMPLETED] != len(tasks):
     raise SystemExit(f"not all completed: {counts}")
+if made:
+    print(f"bodies held: {sum(pool.peak for pool in made)} bytes")

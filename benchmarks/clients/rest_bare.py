@@ -6,6 +6,7 @@ from pathlib import Path
 import requests
 
 APPEND = 4 * 1024 * 1024
+METADATA = b"{}"
 
 url, token, folder = sys.argv[1:]
 http = requests.Session()
@@ -17,7 +18,10 @@ for path in sorted(Path(folder).iterdir()):
         "connection_info": {},
         "file_size": size,
         "metadata": {},
-        "files": {"video": {"name": path.name, "size": size}},
+        "files": {
+            "video": {"name": path.name, "size": size},
+            "metadata": {"name": f"{path.stem}.json", "size": len(METADATA)},
+        },
     }
     made = http.post(f"{url}/uploads/create-session", json=asked)
     made.raise_for_status()
@@ -32,4 +36,6 @@ for path in sorted(Path(folder).iterdir()):
             }
             http.patch(session["resumable"]["video_url"], data=block, headers=fields).raise_for_status()
             offset += len(block)
+    metadata = {"Content-Type": "application/partial-upload", "Upload-Offset": "0", "Upload-Complete": "?1"}
+    http.patch(session["resumable"]["metadata_url"], data=METADATA, headers=metadata).raise_for_status()
     http.post(f"{url}/uploads/{session['session_id']}/finalize").raise_for_status()

@@ -22,6 +22,7 @@ from haulier.models import ErrorRecord, SuspensionReason, Task, TaskState
 from haulier.testing.clock import FakeClock
 
 HEAVY = ("pydantic", "fsspec", "requests", "rich", "cryptography", "apsw", "tenacity", "uvicorn", "starlette")
+SDKS = ("boto3", "botocore", "azure", "google.cloud", "jsonschema", "keyring", "http.client", "ssl", "asyncio")
 PROBE = """
 import sys
 from haulier.cli import main
@@ -36,13 +37,30 @@ print(sorted(({heavy} & set(sys.modules)) | set(backends)), file=sys.stderr)
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_help_imports_nothing_heavy(tmp_path, option):
-    probe = PROBE.format(heavy=set(HEAVY))
+    probe = PROBE.format(heavy={*HEAVY, "haulier.backends.api", "haulier.models", "haulier.events"})
     done = subprocess.run(
         [sys.executable, "-c", probe, option], cwd=tmp_path, capture_output=True, text=True, check=True
     )
 
     assert done.stderr == "[]\n"
     assert "haulier" in done.stdout
+
+
+def test_status_imports_the_journal_and_nothing_else_that_is_heavy(tmp_path):
+    config = tmp_path / "haulier.toml"
+    config.write_text("[upload]\nmax_retries = 4\nstate_dir = 'state'\n[watch]\npaths = ['watched']\n[backends.wats]\n")
+    heavy = {*HEAVY, *SDKS} - {"apsw"}
+
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE.format(heavy=heavy), "status"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stderr == "['haulier.backends.builtin']\n"  # says what comes with the core, and imports none of it
+    assert "no tasks" in done.stdout
 
 
 def test_a_program_without_a_console_works(tmp_path):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Uploading", "tasks_of"]
 
 DISPOSAL_SECONDS = 8.0  # sources are let go of every five seconds
+GLANCE_SECONDS = 0.5  # between two looks for a stop signal; stopping as a whole may take two seconds
 
 
 def tasks_of(session: Session, task_ids: Collection[str]) -> list[Task]:
@@ -91,7 +92,7 @@ class Uploading:
             left = end - self.clock.monotonic()
             if left <= 0:
                 return
-            event = self._events.get(timeout=min(left, 0.2))
+            event = self._events.get(timeout=min(left, GLANCE_SECONDS))
             if event is not None:
                 self._tell(event)
 

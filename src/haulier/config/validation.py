@@ -1,4 +1,4 @@
-"""Check one value against one setting. pydantic is imported here, when the first value is checked."""
+"""Check one value against one setting. pydantic is imported here, when the first value needs it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
+from haulier.config.plain import UNSURE, plainly
 from haulier.errors import PluginError
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ def check(setting: Setting, value: Any, *, as_text: bool = False) -> Any:
         ValueError: It is not allowed; the message completes "must be ..." and never shows the value.
         PluginError: The setting's type cannot be checked at all.
     """
+    found = UNSURE if setting.secret else plainly(setting, value)
+    return _checked(setting, value, as_text=as_text) if found is UNSURE else found
+
+
+def _checked(setting: Setting, value: Any, *, as_text: bool) -> Any:
     from pydantic import ValidationError
 
     adapter = adapter_for(setting)

@@ -6,7 +6,6 @@ import difflib
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from haulier.backends.api import API_LEVEL, Backend, PutBackend
 from haulier.hooks.records import described
 from haulier.hooks.spec import DECISIONS, EVENT_HOOKS, REGISTRATIONS
 
@@ -90,12 +89,14 @@ def check_backend_class(found: Any) -> str:
     Raises:
         RefusedError: It is no complete backend class of a supported contract level.
     """
+    from haulier.backends.api import API_LEVEL, Backend, PutBackend
+
     if not isinstance(found, type) or not issubclass(found, (Backend, PutBackend)):
         raise RefusedError(f"register_backends returned {found!r}, which is no subclass of Backend or PutBackend")
     name = getattr(found, "type", None)
     if not isinstance(name, str) or not name:
         raise RefusedError(f"the backend class {found.__name__} names no type: set its class attribute 'type'")
-    _check_level(name, found.api_level)
+    _check_level(name, found.api_level, API_LEVEL)
     if not hasattr(found, "options_type"):
         raise RefusedError(f"the backend type {name!r} has no options: set its class attribute 'options_type'")
     if inspect.isabstract(found):
@@ -104,14 +105,14 @@ def check_backend_class(found: Any) -> str:
     return name
 
 
-def _check_level(name: str, level: Any) -> None:
+def _check_level(name: str, level: Any, ours: int) -> None:
     """Levels differ in what a method means: a class of another one might do harm while it seems to work."""
     if not isinstance(level, int):
         raise RefusedError(f"the backend type {name!r} has the api_level {level!r}: set it to a number such as 1")
-    if level != API_LEVEL:
+    if level != ours:
         raise RefusedError(
             f"the backend type {name!r} was written for level {level} of the backend contract, and this version of "
-            f"Haulier has level {API_LEVEL}: upgrade {'Haulier' if level > API_LEVEL else 'the plugin'}"
+            f"Haulier has level {ours}: upgrade {'Haulier' if level > ours else 'the plugin'}"
         )
 
 

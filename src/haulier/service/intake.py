@@ -157,7 +157,7 @@ class Intake:
         if metadata:
             self._check_metadata(identity.path, metadata, backend)
         now = self.clock.now()
-        # Ids that grow with time, down to a fraction of the second: what is queued together lies together in the journal.
+        # Ids grow with time, to a fraction of the second: what is queued together lies together in the journal.
         task_id = f"upload_{int(now)}_{int(now % 1 * 4096):03x}{self._new_nonce()[-9:]}"
         return TaskRow(
             id=task_id,

@@ -138,7 +138,9 @@ def test_invariant_4_the_service_s_own_condition_keeps_what_came_first(service, 
     "answer", [(409, "BlobAlreadyExists"), (412, "ConditionNotMet"), (403, "UnauthorizedBlobOverwrite")]
 )
 @pytest.mark.parametrize(("content", "operation"), [(SMALL, "put"), (MEDIA, "commit")], ids=["put", "blocks"])
-def test_invariant_4_equal_content_that_came_in_between_is_success_and_other_content_is_not(service, content, operation, answer):
+def test_invariant_4_equal_content_that_came_in_between_is_success_and_other_content_is_not(
+    service, content, operation, answer
+):
     one = drive(service, content).open().send_some()
     ran(drive(service, content, item="b" * 64))
     service.rule = refuse(operation, *answer)
