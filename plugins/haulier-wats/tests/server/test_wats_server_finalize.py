@@ -229,9 +229,17 @@ def stored_bytes(storage, recording):
 
 
 def finalize(storage, sid):
-    from haulier_wats.server.finalizing import _finalize
+    from haulier_wats.server.finalizing import Finalize, UnreadFilesError, finalize_all, read_files
 
-    return _finalize(storage, sid, {Kind.VIDEO: Claim(sha256=sha256(CONTENT[Kind.VIDEO]))})
+    job = Finalize(sid, {Kind.VIDEO: Claim(sha256=sha256(CONTENT[Kind.VIDEO]))}, overdue_too=True)
+    while True:
+        (result,) = finalize_all(storage, [job])
+        if isinstance(result, UnreadFilesError):
+            read_files(storage, result.files)
+        elif isinstance(result, Exception):
+            raise result
+        else:
+            return result
 
 
 @pytest.mark.parametrize("step", range(16))

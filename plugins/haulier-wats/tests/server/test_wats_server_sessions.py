@@ -174,13 +174,15 @@ def test_a_start_sweeps_the_overdue_ones(start, clock, data_dir, files_in):
     assert files_in(data_dir) == []
 
 
-def test_a_session_in_use_does_not_expire(wire, clock, until, data_dir, files_in):
-    session = wire.open(10)
-    with wire.begin_patch(session["resumable"]["video_url"], b"0123", 0, 10) as upload:
-        until(lambda: files_in(data_dir))
+@pytest.mark.parametrize("size", [10, 200_000])
+def test_a_session_in_use_does_not_expire(wire, clock, until, size):
+    session = wire.open(size)
+    before = wire("GET", "/metrics").json()["bytes_received"]
+    with wire.begin_patch(session["resumable"]["video_url"], b"0123", 0, size) as upload:
+        until(lambda: wire("GET", "/metrics").json()["bytes_received"] == before + 4)
         clock.now += 25 * HOUR
         wire.open(10)
-        upload.sendall(b"456789")
+        upload.sendall(b"x" * (size - 4))
         assert upload.recv(100).startswith(b"HTTP/1.1 204 ")
 
 

@@ -153,7 +153,7 @@ def run_server(told):
 
 def step_the_disk(steps):
     """Make the writing of a file, and each sync, a step."""
-    from haulier_wats.server import appending, finalizing, folders, receiving, sink
+    from haulier_wats.server import appending, folders, receiving, sink, whole_appends
 
     class SteppedSink(sink.Sink):
         def __init__(self, *args):
@@ -179,9 +179,25 @@ def step_the_disk(steps):
 
         return call
 
+    class SteppedCopy(sink.CopyFile):
+        def __init__(self, *args):
+            steps("copy.open")
+            super().__init__(*args)
+            steps("copy.open:done")
+
+        def write(self, data):
+            steps("copy.write")
+            super().write(data)
+            steps("copy.write:done")
+
+        def sync(self):
+            steps("copy.sync")
+            super().sync()
+            steps("copy.sync:done")
+
     appending.Sink = receiving.Sink = SteppedSink
+    whole_appends.CopyFile = SteppedCopy
     folders.sync_folder = stepped("disk.sync_folder", folders.sync_folder)
-    finalizing.sync_file = stepped("disk.sync_file", finalizing.sync_file)
 
 
 # -- the tests ---------------------------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ def create_app(
                 tokens=settings.tokens,
                 public=frozenset(base + path for base in settings.base_paths for path in open_to_all),
                 metrics=storage.metrics,
-                audit=storage.audit,
+                audit=storage.lane("audit", storage.audit.write_all),
             )
         ],
         exception_handlers=problem_handlers(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from haulier_wats.server.rows import SessionFile
     from haulier_wats.server.storage import Storage
 
-__all__ = ["Append", "append", "progress_fields"]
+__all__ = ["Append", "append", "check_end", "check_start", "part_digest", "progress_fields"]
 
 CHECKPOINT = 16 << 20
 """Bytes of an append without a digest after which what came is acknowledged in the database."""
@@ -86,13 +87,52 @@ async def append(
         BodyEnded: The body broke off, or the disk became full. What came is kept, unless a digest should have covered
             it.
     """
+    if not check_start(storage, file, wanted, announced):
+        return file
+    return await _Receiver(storage, file, wanted).receive(incoming, announced)
+
+
+def check_start(storage: Storage, file: SessionFile, wanted: Append, announced: int) -> bool:
+    """Whether there is anything to append.
+
+    Raises:
+        Problem: 409, the resource stands elsewhere; 400, the length does not fit; 413, too much at once.
+    """
     if file.complete and wanted.complete and not announced and wanted.offset == file.held:
-        return file  # the answer to the append that closed it was lost
+        return False  # the answer to the append that closed it was lost
     if wanted.offset != file.held or file.complete:
         raise _mismatch(file, wanted)
     _check_length(storage, file, wanted, announced)
-    await run_in_threadpool(storage.room.require, announced)
-    return await _Receiver(storage, file, wanted).receive(incoming)
+    return True
+
+
+def part_digest(wanted: Append, file: SessionFile, whole: RunningDigest | None) -> RunningDigest | None:
+    """What is to take the digest of what is appended; the one of the whole file where that is the same."""
+    if wanted.digest is None:
+        return None
+    return RunningDigest() if file.held or whole is None else whole
+
+
+def check_end(file: SessionFile, wanted: Append, offset: int, part: RunningDigest | None) -> None:
+    """Check what was written.
+
+    Args:
+        file: The resource as it stood before.
+        wanted: What was asked for.
+        offset: Where it ends now.
+        part: The digest of what was appended, if one was given.
+
+    Raises:
+        Problem: 400, the digest or the length is another.
+    """
+    if wanted.digest is not None and (part is None or part.digest() != wanted.digest):
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            "the bytes are not those of Content-Digest and were dropped; send them again",
+            headers=progress_fields(file),
+        )
+    if wanted.complete and offset != file.size:
+        raise _inconsistent(file, offset)
 
 
 class _Receiver:
@@ -103,12 +143,10 @@ class _Receiver:
         self._file = file
         self._wanted = wanted
         self._whole = storage.digests.at(file.sid, file.copy, file.held)
-        self._part = RunningDigest() if wanted.digest is not None else None
+        self._part = part_digest(wanted, file, self._whole)
 
-    async def receive(self, incoming: Incoming) -> SessionFile:
-        file = self._file
-        path = self._storage.path(file)
-        with closing(await run_in_threadpool(Sink, path, file.held, self._whole, self._part)) as sink:
+    async def receive(self, incoming: Incoming, announced: int) -> SessionFile:
+        with closing(await run_in_threadpool(self._open, announced)) as sink:
             try:
                 await self._take(incoming, sink)
             except BodyEnded as ended:
@@ -118,8 +156,13 @@ class _Receiver:
                 ended.headers |= progress_fields(self._file)
                 raise
             await sink.finish(sync=True)  # what is acknowledged must survive a power cut
-            self._check_end(sink)
+            check_end(self._file, self._wanted, sink.offset, self._part)
             return await self._acknowledge(sink.offset, FileState.COMPLETE if self._wanted.complete else FileState.OPEN)
+
+    def _open(self, announced: int) -> Sink:
+        self._storage.room.require(announced)
+        digests = (self._whole,) if self._whole is self._part else (self._whole, self._part)
+        return Sink(self._storage.path(self._file), self._file.held, self._storage.share, *digests)
 
     async def _take(self, incoming: Incoming, sink: Sink) -> None:
         checkpoint = sink.offset + CHECKPOINT
@@ -133,16 +176,6 @@ class _Receiver:
                 await sink.finish(sync=True)
                 await self._record(sink.offset, FileState.OPEN)
 
-    def _check_end(self, sink: Sink) -> None:
-        if self._part is not None and self._part.digest() != self._wanted.digest:
-            raise Problem(
-                HTTPStatus.BAD_REQUEST,
-                "the bytes are not those of Content-Digest and were dropped; send them again",
-                headers=progress_fields(self._file),
-            )
-        if self._wanted.complete and sink.offset != self._file.size:
-            raise _inconsistent(self._file, sink.offset)
-
     async def _acknowledge(self, held: int, state: FileState) -> SessionFile:
         """Record what is held once nothing is being written any more."""
         file = await self._record(held, state)
@@ -151,7 +184,8 @@ class _Receiver:
 
     async def _record(self, held: int, state: FileState) -> SessionFile:
         storage = self._storage
-        self._file = await run_in_threadpool(storage.sessions.acknowledge, self._file, held, state, storage.expiry())
+        acknowledge = partial(storage.sessions.acknowledge, self._file, held, state, storage.expiry())
+        self._file = await storage.commits.do(acknowledge)
         return self._file
 
 

@@ -8,16 +8,19 @@ import logging
 import os
 import threading
 from datetime import UTC, datetime
-from itertools import chain, count
+from itertools import accumulate, chain, count
 from typing import TYPE_CHECKING, Any
 
 from haulier_wats.server.rows import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-__all__ = ["AuditLog"]
+__all__ = ["AuditLog", "Entry"]
+
+Entry = tuple[str, dict[str, Any]]
+"""What was done, and what else there is to say, as JSON; members that are None are left out."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,16 +62,21 @@ class AuditLog:
         Returns:
             Whether it was written. What cannot be written goes to the program's log instead.
         """
+        return self.write_all([(action, members)])[0]
+
+    def write_all(self, entries: Sequence[Entry]) -> list[bool]:
+        """Append entries with the time of now, with one call of the system if they fit.
+
+        Returns:
+            Whether each was written. What cannot be written goes to the program's log instead.
+        """
         now = self._clock()
-        said = {name: value for name, value in members.items() if value is not None}
-        line = json.dumps({"time": rfc3339(now), "action": action} | said, separators=(",", ":"))
+        lines = [_line(now, *entry) for entry in entries]
+        written: list[bool] = []
         with self._lock:
-            try:
-                self._append(line.encode("ascii") + b"\n", now)
-            except OSError as error:
-                _log.warning("the audit log cannot be written (%s); not in it: %s", error.strerror or error, line)
-                return False
-        return True
+            while len(written) < len(lines):
+                written += self._write_some(lines[len(written) :], now)
+        return written
 
     def close(self) -> None:
         """Put it on the disk for good. May be called twice; entries that come later still get in."""
@@ -92,23 +100,48 @@ class AuditLog:
         if descriptor is not None:
             os.close(descriptor)
 
-    def _append(self, line: bytes, now: float) -> None:
-        if self._size and self._size + len(line) > self._max_size:
+    def _write_some(self, lines: Sequence[bytes], now: float) -> list[bool]:
+        """Append the first lines: as many as the file has room for, or one that begins a new file."""
+        fit = max(1, sum(end <= self._max_size - self._size for end in accumulate(map(len, lines))))
+        try:
+            whole = self._append(lines[:fit], now)
+        except OSError as error:
+            for line in lines[:fit]:
+                _tell(line, error)
+            return [False] * fit
+        if not whole:
+            _tell(lines[0], OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        return [True] * whole or [False]
+
+    def _append(self, lines: Sequence[bytes], now: float) -> int:
+        """Append lines; how many of them went in whole."""
+        if self._size and self._size + len(lines[0]) > self._max_size:
             self._let_go()
             self._path.rename(self._aside(now))
         if self._descriptor is None:
             self._descriptor = self._open()
-        data = b"\n" + line if self._torn else line  # a crash or a full disk cut the last line short
+        mended = b"\n" * self._torn  # a crash or a full disk cut the last line short
+        data = mended + b"".join(lines)
         written = os.write(self._descriptor, data)
         self._size += written
-        self._torn = 0 < written < len(data)
+        if written:
+            self._torn = not data[:written].endswith(b"\n")
         if self._closed:
             self._let_go()
-        if written < len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return sum(end <= written - len(mended) for end in accumulate(map(len, lines)))
 
     def _aside(self, now: float) -> Path:
         """A name that is free: nothing in an audit log is ever written over."""
         stem = f"{self._path.stem}-{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%S}"
         names = (f"{stem}{end}{self._path.suffix}" for end in chain([""], (f"-{number}" for number in count(2))))
         return next(path for path in map(self._path.with_name, names) if not path.exists())
+
+
+def _line(now: float, action: str, members: dict[str, Any]) -> bytes:
+    said = {name: value for name, value in members.items() if value is not None}
+    return json.dumps({"time": rfc3339(now), "action": action} | said, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def _tell(line: bytes, error: OSError) -> None:
+    text = line.decode("ascii").rstrip()
+    _log.warning("the audit log cannot be written (%s); not in it: %s", error.strerror or error, text)

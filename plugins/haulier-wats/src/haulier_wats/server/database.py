@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import apsw
 
@@ -14,10 +14,12 @@ from haulier_wats.server.migrations import SCHEMA_VERSION, migrate
 from haulier_wats.server.settings import ServerSetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["Database"]
+
+Result = TypeVar("Result")
 
 
 class Database:
@@ -57,14 +59,53 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[apsw.Connection]:
-        """All or nothing; others wait."""
-        with self._lock, self._connection:
-            yield self._connection
+        """All or nothing; others wait. Within another one it is a part of that."""
+        with self._lock:
+            if self._is_within():
+                yield self._connection
+                return
+            # Not the connection's own context manager: that keeps all other threads waiting while the disk syncs.
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._is_within():
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def commit(self, jobs: Sequence[Callable[[], Result]]) -> list[Result | Exception]:
+        """Do jobs that need the database alone, with one sync for all.
+
+        Each is all or nothing by itself, and sees what those before it wrote.
+
+        Returns:
+            What each returned or raised, in their order; all of it is on the disk.
+
+        Raises:
+            apsw.Error: None was done.
+        """
+        results: list[Result | Exception] = []
+        with self.transaction():
+            results.extend(self._attempt(job) for job in jobs)
+        return results
 
     def rows(self, query: str, *values: str | float | None) -> list[tuple[Any, ...]]:
-        """What a query finds, in a transaction of its own or in that of the caller."""
-        with self.transaction() as connection:
-            return connection.execute(query, values).fetchall()
+        """What a query finds, in the transaction of the caller if there is one."""
+        with self._lock:
+            return self._connection.execute(query, values).fetchall()
+
+    def _is_within(self) -> bool:
+        return self._connection.in_transaction
+
+    def _attempt(self, job: Callable[[], Result]) -> Result | Exception:
+        result: Result | Exception
+        try:
+            with self._connection:  # a savepoint
+                result = job()
+        except Exception as error:  # noqa: BLE001 - it is the job's, and raised where the job came from
+            result = error
+        return result
 
     def _prepare(self) -> None:
         connection = self._connection
@@ -73,7 +114,6 @@ class Database:
         connection.pragma("journal_mode", "WAL")
         connection.pragma("synchronous", "FULL")
         connection.pragma("foreign_keys", value=True)
-        connection.transaction_mode = "IMMEDIATE"
         with self.transaction():
             version = connection.pragma("user_version")
             if version == 0:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Folders", "disk_free", "sync_file", "sync_folder"]
+__all__ = ["Folders", "disk_free", "sync_folder"]
 
 
 _REMEMBERED = 1000
@@ -54,7 +54,11 @@ class Folders:
 
     def drop_session(self, sid: str) -> None:
         """Remove everything that a session brought."""
-        shutil.rmtree(self.incoming / sid, ignore_errors=True)
+        folder = self.incoming / sid
+        try:
+            folder.rmdir()  # it is empty once its files are stored
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def drop_copy(self, sid: str, name: str) -> None:
         """Remove one copy, if it is there."""
@@ -65,16 +69,31 @@ class Folders:
         """A recording's folder from its name in the database."""
         return self.root.joinpath(*folder.split("/"))
 
+    def make(self, folder: Path) -> None:
+        """Make a recording's folder. It is on the disk for good once the one above it is synced.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        self._make(folder.parent)
+        folder.mkdir(exist_ok=True)
+
     def move(self, source: Path, target: Path) -> None:
-        """Move a file within the data folder; repeated after an interruption, it goes on where it stood.
+        """Move a file within the data folder, if it was not moved before. It is to be synced.
 
         Raises:
             OSError: It cannot be moved.
         """
-        self._make(target.parent)
         if source.exists():
             source.replace(target)
-        sync_folder(target.parent)
+
+    def sync(self, folder: Path) -> None:
+        """Put a folder's entries on the disk for good.
+
+        Raises:
+            OSError: The disk refuses.
+        """
+        sync_folder(folder)
 
     def remove_recording(self, folder: str) -> None:
         """Remove a recording's folder, and those above it that are empty then.
@@ -125,16 +144,6 @@ def disk_free(folder: Path) -> int:
 def folder_for(created_at: float, file_id: str) -> str:
     """The name in the database of a recording's folder: by day in UTC, then by id."""
     return f"recordings/{datetime.fromtimestamp(created_at, UTC):%Y/%m/%d}/{file_id}"
-
-
-def sync_file(path: Path) -> None:
-    """Put a file's content on the disk for good.
-
-    Raises:
-        OSError: The disk refuses.
-    """
-    with path.open("r+b") as file:
-        os.fsync(file.fileno())
 
 
 def sync_folder(path: Path) -> None:

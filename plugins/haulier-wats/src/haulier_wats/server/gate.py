@@ -8,7 +8,6 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from haulier_wats.server.problems import Problem, fault, stopping
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from haulier_wats.server.audit import AuditLog
+    from haulier_wats.server.audit import Entry
+    from haulier_wats.server.lanes import Lane
     from haulier_wats.server.metrics import Metrics
     from haulier_wats.server.routing import Visit
     from haulier_wats.server.tokens import Tokens
@@ -43,7 +43,7 @@ class Gate:
         tokens: Who may pass.
         public: Paths that need no token.
         metrics: Counts.
-        audit: Takes entries.
+        audit: Writes entries of the audit log, and says of each whether it is written.
         monotonic: Seconds on a clock that never jumps.
     """
 
@@ -53,7 +53,7 @@ class Gate:
         tokens: Tokens,
         public: frozenset[str],
         metrics: Metrics,
-        audit: AuditLog,
+        audit: Lane[Entry, bool],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
@@ -100,7 +100,7 @@ class Gate:
         elif visit.audited or status == HTTPStatus.FORBIDDEN:
             who = visit.caller.name if visit.caller else None
             about = {"who": who, "address": visit.address} | visit.about
-            if not await run_in_threadpool(self._audit.write, visit.action, **about, status=status):
+            if not await self._audit.do((visit.action, about | {"status": status})):
                 self._metrics.add("audit_failures")
 
     async def _write_stranger(self, visit: Visit) -> None:
@@ -111,7 +111,7 @@ class Gate:
             return
         self._strangers_until, count, self._strangers = now + STRANGERS_EVERY, self._strangers, 0
         status = int(HTTPStatus.UNAUTHORIZED)
-        await run_in_threadpool(self._audit.write, "refused", address=visit.address, status=status, count=count)
+        await self._audit.do(("refused", {"address": visit.address, "status": status, "count": count}))
 
 
 class _Passage:

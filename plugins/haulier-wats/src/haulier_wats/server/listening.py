@@ -10,6 +10,10 @@ from haulier_wats.server.settings import ServerSetupError
 __all__ = ["listen", "url_of"]
 
 
+BACKLOG = 2048
+"""Connections that wait to be accepted; the system may allow fewer (net.core.somaxconn)."""
+
+
 def listen(host: str, port: int) -> socket.socket:
     """Bind an address; nothing is accepted yet.
 
@@ -41,7 +45,7 @@ def _listener(family: int, kind: int, protocol: int, *, address: Any) -> socket.
         exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
         listener.setsockopt(socket.SOL_SOCKET, exclusive or socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen()
+        listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise

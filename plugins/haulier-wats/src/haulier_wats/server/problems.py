@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from haulier_wats.server.open_files import TOO_MANY
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -78,6 +80,15 @@ def no_room() -> Problem:
     )
 
 
+def too_many_files() -> Problem:
+    """The answer when the system lets the server open no more files."""
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "the server has too many open files: ask again; its operator can raise the limit",
+        headers={"Retry-After": "5"},
+    )
+
+
 def stopping() -> Problem:
     """The answer when the server stops before it can give another."""
     return Problem(
@@ -119,5 +130,7 @@ def _disk_full(_request: Request, _error: Exception) -> Response:
 def _system_problem(request: Request, error: Exception) -> Response:
     if isinstance(error, OSError) and error.errno in _FULL:
         return _disk_full(request, error)
+    if isinstance(error, OSError) and error.errno in TOO_MANY:
+        return too_many_files().response()
     _log.error("%s failed", request.method, exc_info=error)
     return fault().response()

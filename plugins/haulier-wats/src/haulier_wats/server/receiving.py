@@ -99,7 +99,7 @@ class _Copy:
         self._digest = digest
         self._name = f"{kind}-{secrets.token_hex(8)}"
         self._unneeded: str | None = self._name
-        self.sink = Sink(storage.folders.copy(sid, self._name), 0, digest)
+        self.sink = Sink(storage.folders.copy(sid, self._name), 0, storage.share, digest)
 
     async def keep(self, filename: str) -> Received:
         """Put the copy in the place of the earlier one."""

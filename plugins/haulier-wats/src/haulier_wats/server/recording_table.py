@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from typing import TYPE_CHECKING, NamedTuple
 
 from haulier_wats.server.labels import labels_of
@@ -105,7 +104,8 @@ class RecordingTable:
         marks = ", ".join("?" * len(names))
         with self._database.transaction() as connection:
             connection.execute(
-                f"INSERT INTO recordings (state, {_COLUMNS}) VALUES ('storing', {marks})", astuple(recording)
+                f"INSERT INTO recordings (state, {_COLUMNS}) VALUES ('storing', {marks})",
+                tuple(getattr(recording, name) for name in names),
             )
             connection.executemany(
                 "INSERT INTO labels (kind, value, file_id) VALUES (?, ?, ?)",

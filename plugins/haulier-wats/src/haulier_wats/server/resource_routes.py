@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from haulier_wats.server.problems import Problem
 from haulier_wats.server.routing import visit_of
 from haulier_wats.server.rows import FileState
 from haulier_wats.server.upload_routes import kind_in_path
+from haulier_wats.server.whole_appends import WholeAppend, append_all, append_whole, is_small
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,6 +40,7 @@ class ResourceRoutes:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self._appending = storage.lane("appends", partial(append_all, storage))
 
     async def head(self, request: Request) -> Response:
         """How far the upload is."""
@@ -54,10 +57,14 @@ class ResourceRoutes:
 
     async def patch(self, request: Request) -> Response:
         """Append."""
-        wanted = Append.from_headers(request.headers)
-        async with self._turn(request) as (turn, file):
-            incoming = Incoming(request, self._storage.settings.silence, turn)
-            grown = await append(self._storage, file, wanted, incoming, content_length(request))
+        wanted, announced = Append.from_headers(request.headers), content_length(request)
+        if is_small(request.headers, announced):
+            job = WholeAppend(request.path_params["session_id"], kind_in_path(request), wanted, announced)
+            grown = await append_whole(self._storage, self._appending, request, job)
+        else:
+            async with self._turn(request) as (turn, file):
+                incoming = Incoming(request, self._storage.settings.silence, turn)
+                grown = await append(self._storage, file, wanted, incoming, announced)
         visit_of(request).audited |= grown.complete  # not each part: the file, once it is here
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=progress_fields(grown))
 

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Unpack
 
 from haulier_wats.server.listening import listen, url_of
+from haulier_wats.server.open_files import allow_many_files
 from haulier_wats.server.settings import ServerOptions, ServerSettings, ServerSetupError
 from haulier_wats.server.tokens import Tokens
 
@@ -69,6 +70,7 @@ def serve(
         if ready is not None:
             ready(url)
 
+    allow_many_files()
     with listen(host, port) as listener:
         url = url_of(listener)
         _server(settings, lambda: announce(url), grace, trusted_proxies).run(sockets=[listener])

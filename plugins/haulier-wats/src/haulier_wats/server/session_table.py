@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, replace
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionTable"]
 
-_SESSION = ", ".join(columns(Session))
-_FILE = ", ".join(columns(SessionFile))
+_SESSION_COLUMNS = columns(Session)
+_FILE_COLUMNS = columns(SessionFile)
+_SESSION = ", ".join(_SESSION_COLUMNS)
+_FILE = ", ".join(_FILE_COLUMNS)
 
 
 class SessionTable:
@@ -50,10 +52,9 @@ class SessionTable:
                         "this Idempotency-Key was used with another payload; use a new one",
                     )
                 return known
-            _insert(connection, "sessions", columns(Session), astuple(session))
-            connection.execute("UPDATE sessions SET idempotency_key = ? WHERE sid = ?", (key, session.sid))
+            _insert(connection, "sessions", (*_SESSION_COLUMNS, "idempotency_key"), (*_values(session), key))
             for file in files:
-                _insert(connection, "files", columns(SessionFile), astuple(file))
+                _insert(connection, "files", _FILE_COLUMNS, _values(file))
             return session
 
     def get(self, sid: str) -> Session | None:
@@ -90,7 +91,7 @@ class SessionTable:
             key = (file.sid, file.kind)
             old = self._database.rows("SELECT copy FROM files WHERE sid = ? AND kind = ?", *key)
             if not old:
-                _insert(connection, "files", columns(SessionFile), astuple(file))
+                _insert(connection, "files", _FILE_COLUMNS, _values(file))
             else:
                 connection.execute(
                     "UPDATE files SET file_id = ?, copy = ?, held = ?, state = ?, "
@@ -153,6 +154,11 @@ class SessionTable:
 
 def _extend(connection: apsw.Connection, sid: str, expires_at: float) -> None:
     connection.execute("UPDATE sessions SET expires_at = max(expires_at, ?) WHERE sid = ?", (expires_at, sid))
+
+
+def _values(row: Session | SessionFile) -> tuple[Any, ...]:
+    names = _SESSION_COLUMNS if isinstance(row, Session) else _FILE_COLUMNS
+    return tuple(getattr(row, name) for name in names)
 
 
 def _insert(connection: apsw.Connection, table: str, names: Sequence[str], values: Sequence[Any]) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import math
 import signal
 import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
+
+from haulier_wats.server.open_files import tell_of_too_many
 
 if TYPE_CHECKING:
     import socket
@@ -25,6 +28,9 @@ STOP_SIGNALS = tuple(
 
 LAST_ANSWERS = 1
 """Seconds for the answers to requests that were cut short."""
+
+LEAST_HELD, MOST_HELD, HELD_BY_ALL = 64 << 10, 512 << 10, 32 << 20
+"""Bytes of one body that are held before no more of it are read: the fewer, the more connections there are."""
 
 
 class StoppableServer(uvicorn.Server):
@@ -50,6 +56,7 @@ class StoppableServer(uvicorn.Server):
         self._listening = listening
         self._grace = grace
         self._last_call = last_call
+        self._protocols = _protocols()
         super().__init__(
             uvicorn.Config(
                 app,
@@ -66,8 +73,19 @@ class StoppableServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, and say so."""
+        asyncio.get_running_loop().set_exception_handler(tell_of_too_many)
         await super().startup(sockets)
         self._listening()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: let uvicorn hold as much of a body as the connections allow, for it has no setting.
+
+        With its own 64 KiB it would stop and go at each read.
+        """
+        share = HELD_BY_ALL // max(1, len(self.server_state.connections))
+        for protocol in self._protocols:
+            protocol.HIGH_WATER_LIMIT = max(LEAST_HELD, min(MOST_HELD, share))
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take nothing new, and let what runs come to an end."""
@@ -86,3 +104,12 @@ class StoppableServer(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _protocols() -> list[Any]:
+    """Uvicorn's modules that read requests; httptools is optional."""
+    found = []
+    for name in ("h11_impl", "httptools_impl"):
+        with suppress(ImportError):
+            found.append(importlib.import_module(f"uvicorn.protocols.http.{name}"))
+    return found

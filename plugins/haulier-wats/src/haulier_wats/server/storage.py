@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from haulier_wats.server.audit import AuditLog
 from haulier_wats.server.database import Database
 from haulier_wats.server.folders import Folders
+from haulier_wats.server.lanes import Lane, LaneThread
 from haulier_wats.server.metrics import Metrics
 from haulier_wats.server.problems import Problem
 from haulier_wats.server.recording_table import RecordingTable
@@ -16,12 +18,12 @@ from haulier_wats.server.room import Room
 from haulier_wats.server.rows import FileState, Kind, SessionStatus
 from haulier_wats.server.session_table import SessionTable
 from haulier_wats.server.settings import ServerSetupError
-from haulier_wats.server.sink import RunningDigests
+from haulier_wats.server.sink import RunningDigests, Share
 from haulier_wats.server.storing import Shelves
 from haulier_wats.server.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from haulier_wats.server.rows import Session, SessionFile
@@ -31,6 +33,9 @@ __all__ = ["Storage"]
 
 SWEEP_INTERVAL = 60.0
 """Least seconds between two rounds of tidying up that nobody waits for."""
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +63,7 @@ class Storage:
         self.metrics = Metrics()
         self.turns = Turns()
         self.digests = RunningDigests()
+        self.share = Share()
         try:
             self.folders.prepare()
         except OSError as error:
@@ -66,9 +72,12 @@ class Storage:
                 "give a folder that the server may write to"
             ) from error
         self._database = Database(self.folders.database)
+        self._threads: list[LaneThread] = []
         self.sessions: SessionTable = wrap("sessions", SessionTable(self._database))
         self.recordings: RecordingTable = wrap("recordings", RecordingTable(self._database))
-        self.shelves = Shelves(self.folders, self.sessions, self.recordings)
+        self.commit = self._database.commit
+        self.commits: Lane[Callable[[], Any], Any] = self.lane("commits", self.commit)
+        self.shelves = Shelves(self.folders, self.sessions, self.recordings, self.commit)
         self._swept_at = 0.0
         self.audit = self._open_audit_log()
         try:
@@ -80,14 +89,26 @@ class Storage:
                 "free the files or the disk, then start again"
             ) from error
 
+    def lane(self, name: str, do_all: Callable[[Sequence[Job]], Sequence[Result | Exception]]) -> Lane[Job, Result]:
+        """A lane with a thread of its own, so that it need not wait for the syncs of others; :meth:`close` ends it."""
+        thread = LaneThread(name)
+        self._threads.append(thread)
+        return Lane(do_all, thread)
+
     def close(self) -> None:
-        """Close the database and the audit log. May be called twice."""
+        """Close the database and the audit log, once all lanes have ended. May be called twice."""
+        for thread in self._threads:
+            thread.close()
         self.audit.close()
         self._database.close()
 
     def expiry(self) -> float:
         """When a session ends that is used now."""
         return self.settings.clock() + self.settings.session_ttl
+
+    def is_overdue(self, session: Session) -> bool:
+        """Whether a session's time is up though it is still open."""
+        return session.status is SessionStatus.OPEN and session.expires_at <= self.settings.clock()
 
     def path(self, file: SessionFile) -> Path:
         """Where the acknowledged bytes of a session's file are."""
@@ -100,7 +121,7 @@ class Storage:
             Problem: 404, there is none.
         """
         session = self.sessions.get(sid)
-        if session is not None and session.status is SessionStatus.OPEN and session.expires_at <= self.settings.clock():
+        if session is not None and self.is_overdue(session):
             self._expire(sid)
             session = self.sessions.get(sid)
         if session is None:
@@ -124,8 +145,15 @@ class Storage:
         Raises:
             Problem: 404, there is none; 410, it or its session expired or was cancelled; 409, it was never needed.
         """
-        session = self.usable(sid)
-        file = self.sessions.files(sid).get(kind)
+        return self.resource_of(self.usable(sid), kind)
+
+    def resource_of(self, session: Session, kind: Kind) -> SessionFile:
+        """An upload resource of a session that is open or completed.
+
+        Raises:
+            Problem: See :meth:`resource`.
+        """
+        file = self.sessions.files(session.sid).get(kind)
         if file is None or not session.resumable:
             raise Problem(HTTPStatus.NOT_FOUND, f"no {kind} file was declared when the session was created")
         if session.status is SessionStatus.COMPLETED and not file.complete:
@@ -199,6 +227,7 @@ class Storage:
             if size > file.held:
                 with path.open("r+b") as content:
                     content.truncate(file.held)
+                    os.fsync(content.fileno())  # finalize takes for granted that what it moves is on the disk
             elif size < file.held:
                 _log.error(
                     "acknowledged bytes of the upload session of %r are gone; its upload is cancelled", file.name

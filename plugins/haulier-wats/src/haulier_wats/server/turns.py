@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-__all__ = ["Turn", "Turns"]
+__all__ = ["OverdueError", "Turn", "Turns"]
+
+
+class OverdueError(Exception):
+    """The time of an upload session is up, which can only end while nobody works on it: leave its turn, look again."""
 
 
 class Turn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import asdict, replace
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from haulier_wats.server.fields import idempotency_key
-from haulier_wats.server.finalizing import finalize
+from haulier_wats.server.finalizing import Finalize, finalize, finalize_all
 from haulier_wats.server.forms import FileForm, kind_named
 from haulier_wats.server.incoming import read_json
 from haulier_wats.server.payloads import claims_from, session_request
@@ -22,6 +23,8 @@ from haulier_wats.server.routing import visit_of
 from haulier_wats.server.rows import KINDS, Kind, Session, SessionFile, SessionStatus, rfc3339
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.requests import Request
 
     from haulier_wats.server.payloads import SessionRequest
@@ -42,6 +45,8 @@ class UploadRoutes:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self._creating = storage.lane("sessions", self._create_all)
+        self._finalizing = storage.lane("recordings", partial(finalize_all, storage))
 
     async def create(self, request: Request) -> Response:
         """``POST /uploads/create-session``."""
@@ -51,8 +56,7 @@ class UploadRoutes:
         body = await read_json(request, storage.settings.silence, storage.turns)
         settings = storage.settings
         wanted = session_request(body, settings.max_size(Kind.VIDEO), settings.max_size(Kind.METADATA))
-        await run_in_threadpool(storage.sweep)
-        session = await run_in_threadpool(self._create, wanted, key)
+        session = await self._creating.do((wanted, key))
         visit_of(request).about = {"session_id": session.sid}
         answer = _session_json(session, base)
         if session.resumable:
@@ -102,7 +106,7 @@ class UploadRoutes:
         """``POST /uploads/{session_id}/finalize``."""
         sid = request.path_params["session_id"]
         claims = claims_from(await read_json(request, self._storage.settings.silence, self._storage.turns))
-        recording = await finalize(self._storage, sid, claims)
+        recording = await finalize(self._storage, self._finalizing, Finalize(sid, claims))
         visit_of(request).about["file_id"] = recording.file_id
         return json_answer(recording.finalized_json(sid))
 
@@ -111,6 +115,10 @@ class UploadRoutes:
         form = FileForm(request, kind)
         await run_in_threadpool(open_for_files, self._storage, sid, kind)
         return json_answer(asdict(await receive_file(self._storage, sid, request, form)))
+
+    def _create_all(self, jobs: Sequence[tuple[SessionRequest, str | None]]) -> list[Session | Exception]:
+        self._storage.sweep()  # which frees the keys of sessions whose time is up
+        return self._storage.commit([partial(self._create, *job) for job in jobs])
 
     def _create(self, wanted: SessionRequest, key: str | None) -> Session:
         storage = self._storage
