@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from haulier.errors import AuthenticationError
+from haulier_s3.direct import OPERATIONS, Direct, Elsewhere
 from haulier_s3.failures import translate
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ class S3Client:
         self._lock = threading.Lock()
         self._session: Any = None
         self._clients: dict[tuple[float, float], Any] = {}
+        self._direct: Direct | None = None
+        self._is_direct = not options.proxy
 
     def call(
         self,
@@ -55,12 +59,31 @@ class S3Client:
         Raises:
             HaulierError: What :func:`haulier_s3.failures.translate` makes of boto3's exception.
         """
-        named = {"Bucket": self.options.bucket, **({} if key is None else {"Key": key}), **parameters}
         try:
-            answer: dict[str, Any] = getattr(self._client(silence, patience or silence), operation)(**named)
+            if operation in OPERATIONS and key is not None and self._is_direct:
+                return self._sent(operation, key, silence, patience or silence, **parameters)
+            return self._called(operation, key, silence, patience or silence, **parameters)
         except Exception as error:
             raise self.translated(error, key) from error
+
+    def _called(
+        self, operation: str, key: str | None, silence: float, patience: float, **parameters: Any
+    ) -> dict[str, Any]:
+        named = {"Bucket": self.options.bucket, **({} if key is None else {"Key": key}), **parameters}
+        answer: dict[str, Any] = getattr(self._client(silence, patience), operation)(**named)
         return answer
+
+    def _sent(self, operation: str, key: str, silence: float, patience: float, **parameters: Any) -> dict[str, Any]:
+        """Call an operation that carries a body; by boto3 where that knows more of where and how."""
+        direct = self._the_direct(silence, patience)
+        if direct is not None:
+            body, others = parameters["Body"], {name: parameters[name] for name in parameters if name != "Body"}
+            try:
+                return direct.call(operation, key=key, silence=silence, patience=patience, body=body, **others)
+            except Elsewhere:
+                self._is_direct = False
+                body.seek(0)
+        return self._called(operation, key, silence, patience, **parameters)
 
     def translated(self, error: Exception, key: str | None) -> Exception:
         """An exception of boto3 as ours; refused credentials are forgotten."""
@@ -91,14 +114,17 @@ class S3Client:
     def forget(self) -> None:
         """Make session and clients anew at the next call."""
         with self._lock:
-            self._session, self._clients = None, {}
+            self._session, self._clients, self._direct = None, {}, None
 
     def close(self) -> None:
         """Close idle connections."""
         with self._lock:
             clients, self._clients, self._session = list(self._clients.values()), {}, None
+            direct, self._direct = self._direct, None
         for client in clients:
             client.close()
+        if direct is not None:
+            direct.close()
 
     # -- making them -------------------------------------------------------------------------------------------
 
@@ -107,6 +133,26 @@ class S3Client:
             if (silence, patience) not in self._clients:
                 self._clients[silence, patience] = self._make(silence, patience)
             return self._clients[silence, patience]
+
+    def _the_direct(self, silence: float, patience: float) -> Direct | None:
+        client = self._client(silence, patience)
+        with self._lock:
+            if self._direct is None and self._is_direct and self._session is not None:
+                self._direct = self._made_direct(client)
+                self._is_direct = self._direct is not None
+            return self._direct
+
+    def _made_direct(self, client: Any) -> Direct | None:
+        from botocore.httpsession import get_cert_path  # type: ignore[import-untyped]
+        from botocore.session import Session  # type: ignore[import-untyped]
+
+        address = Direct.address_of(client, self.options.bucket)
+        if address is None:
+            return None
+        settings = Session(profile=self.options.profile or None)
+        named = self.options.ca_bundle or settings.get_config_variable("ca_bundle")
+        trust = named or os.environ.get("REQUESTS_CA_BUNDLE") or get_cert_path(True)  # as botocore looks for it
+        return Direct(client, self._session.get_credentials(), trust, address, f"haulier {settings.user_agent()}")
 
     def _make(self, silence: float, patience: float) -> Any:
         from botocore.config import Config  # type: ignore[import-untyped]
