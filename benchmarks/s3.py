@@ -27,6 +27,8 @@ WORKLOADS = ("1x1GiB", "8x128MiB", "2000x64KiB")
 LARGE = {"boto3": 0.75, "s5cmd": 0.8, "rclone": 0.5}
 BARS = {"1x1GiB": LARGE, "8x128MiB": LARGE, "2000x64KiB": {"boto3": 0.25, "s5cmd": 2.0}}
 """The most that Haulier's wall time is to be of that of others: what it costs on the sink."""
+CHECKSUMS = {"sink": "crc64nvme", "rclone": "md5"}
+"""What each server compares."""
 ACCESS = {
     "AWS_ACCESS_KEY_ID": KEY,
     "AWS_SECRET_ACCESS_KEY": SECRET,
@@ -49,17 +51,21 @@ prefix = "haulier"
 endpoint_url = "{endpoint}"
 addressing_style = "path"
 region = "us-east-1"
+if_absent = "atomic"
+checksum = "{checksum}"
 """
 
 
-def contestants(endpoint: str, source: Path, home: Path, threads: int) -> list[Contestant]:
+def contestants(endpoint: str, source: Path, home: Path, threads: int, checksum: str) -> list[Contestant]:
     """All that run, each with what it does beside sending."""
     python = sys.executable
 
     def haulier(number: int) -> Sequence[str]:
         state, config = home / f"state-{number}", home / "haulier.toml"
         shutil.rmtree(state, ignore_errors=True)
-        config.write_text(CONFIG.format(state=f"'{state}'", threads=threads, bucket=BUCKET, endpoint=endpoint))
+        config.write_text(
+            CONFIG.format(state=f"'{state}'", threads=threads, bucket=BUCKET, endpoint=endpoint, checksum=checksum)
+        )
         return [python, str(CLIENTS / "haulier_send.py"), str(config), str(source)]
 
     def script(name: str) -> Sequence[str]:
@@ -73,7 +79,7 @@ def contestants(endpoint: str, source: Path, home: Path, threads: int) -> list[C
         Contestant(
             "haulier",
             haulier,
-            "durable queue and receipts; SHA-256 of the file; a checksum per part; signed; the object asked for",
+            "durable queue and receipts; SHA-256 of the file; CRC64NVME, or MD5, of each body; signed but for the body",
             environment=ACCESS,
         ),
         Contestant(
@@ -148,7 +154,7 @@ def measured(
             shutil.rmtree(left)
 
     with serving(command, address) as endpoint:
-        known = contestants(endpoint, home / "source", home, arguments.threads)
+        known = contestants(endpoint, home / "source", home, arguments.threads, CHECKSUMS[arguments.server])
         chosen = [one for one in known if not arguments.only or one.name in arguments.only]
         costs = alternate(chosen, workload, arguments.rounds, home / "log", clean)
     shutil.rmtree(home)

@@ -6,6 +6,8 @@ import io
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from haulier.backends.api import Body
 
 __all__ = ["OutgoingBody"]
@@ -30,6 +32,13 @@ class OutgoingBody:
         data = self._body.read(size)
         self._position += len(data)
         return data
+
+    def views(self, size: int) -> Iterator[memoryview]:
+        """All from here on, in views of one buffer of ``size`` bytes: each is valid until the next."""
+        buffer = memoryview(bytearray(size))
+        while count := self._body.readinto(buffer):
+            self._position += count
+            yield buffer[:count]
 
     def tell(self) -> int:
         """Bytes read so far."""

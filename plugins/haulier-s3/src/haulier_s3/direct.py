@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from haulier_s3.bodies import OutgoingBody
 
@@ -21,7 +21,7 @@ __all__ = ["OPERATIONS", "Direct", "Elsewhere"]
 OPERATIONS = {"put_object": "PutObject", "upload_part": "UploadPart"}
 """What is sent here, by boto3's names."""
 
-_BLOCK = 1 << 20
+_BLOCK = 256 << 10  # bytes, with each call of the system
 _CONNECTIONS = 64
 _LONGEST_ANSWER = 1 << 20
 _LEAST_ERROR = 300
@@ -74,7 +74,7 @@ class Direct:
         # Every body goes with a checksum in a header that is signed.
         self._signing = {"client_config": Config(s3={"payload_signing_enabled": False})}
         tls = {"ca_certs": trust, "cert_reqs": "CERT_REQUIRED"} if address.origin.startswith("https:") else {}
-        self._pool = connection_from_url(address.origin, maxsize=_CONNECTIONS, blocksize=_BLOCK, **tls)
+        self._pool = connection_from_url(address.origin, maxsize=_CONNECTIONS, **tls)
 
     @staticmethod
     def address_of(client: Any, bucket: str) -> _Address | None:
@@ -171,9 +171,9 @@ class Direct:
         return refusal
 
 
-def _blocks(body: OutgoingBody) -> bytes | Iterator[bytes]:
-    """A small body whole: it goes out with one call of the system."""
-    return body.read() if len(body) <= _BLOCK else iter(lambda: body.read(_BLOCK), b"")
+def _blocks(body: OutgoingBody) -> Any:
+    """A small body whole: it goes out with one call of the system. A large one in views of one buffer."""
+    return body.read() if len(body) <= _BLOCK else body.views(_BLOCK)
 
 
 def _written(members: Mapping[str, Any], parameters: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
