@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Exchange", "WireAdapter", "send_all", "tls_context"]
 
 _TLS_RECORD = 16 * 1024
+_ONE_PIECE = 128 * 1024
 _POOLS = 8
 _LOG_NAME = "urllib3.connectionpool"
 
@@ -123,7 +124,11 @@ def send_all(sock: Any, data: Any) -> None:
         position += sock.send(view[position : position + block])
 
 
-class _PlainConnection(HTTPConnection):
+class _Connection(HTTPConnection):
+    """Reports to the exchange, and sends a small body in one piece with its head."""
+
+    _held: bytearray | None = None
+
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
         _admit(self, sock)
@@ -135,32 +140,37 @@ class _PlainConnection(HTTPConnection):
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         _attach(self.sock)
-        super().request(*args, **kwargs)
+        if self.sock is None:
+            self.connect()  # before anything is held: what a proxy is asked for must not wait
+        self._held = bytearray()
+        try:
+            super().request(*args, **kwargs)
+            self._flush()
+        finally:
+            self._held = None
 
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
+        if self._held is not None:
+            if len(self._held) + memoryview(data).nbytes <= _ONE_PIECE:
+                self._held += data
+                return
+            self._flush()
         send_all(self.sock, data)
 
+    def _flush(self) -> None:
+        held, self._held = self._held, None
+        if held:
+            send_all(self.sock, held)
 
-class _TLSConnection(HTTPSConnection):
-    def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
-        _admit(self, sock)
-        return sock
 
-    def connect(self) -> None:
-        super().connect()
-        _attach(self.sock)
+class _PlainConnection(_Connection):
+    """A connection without TLS."""
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        _attach(self.sock)
-        super().request(*args, **kwargs)
 
-    def send(self, data: Any) -> None:
-        if self.sock is None:
-            self.connect()
-        send_all(self.sock, data)
+class _TLSConnection(_Connection, HTTPSConnection):
+    """A connection with TLS."""
 
 
 class _PlainPool(HTTPConnectionPool):

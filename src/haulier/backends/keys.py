@@ -65,7 +65,7 @@ def _problem(part: str, platform: str) -> str | None:
         return f"{part!r} is no name"
     if "\\" in part:
         return "it holds a backslash"
-    if any(unicodedata.category(character) == "Cc" for character in part):
+    if not part.isprintable() and any(unicodedata.category(character) == "Cc" for character in part):
         return "it holds a control character"
     if part[-1] in ". ":
         return f"{part!r} ends with a dot or a space"

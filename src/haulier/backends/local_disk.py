@@ -55,6 +55,21 @@ class LocalDisk:
         except (FileNotFoundError, NotADirectoryError):
             return False
 
+    def may_lead_elsewhere(self, path: str) -> bool:
+        """Whether a folder of this name is a link, or could be: not when it is a plain folder, or missing."""
+        try:
+            found = os.lstat(self._spelled(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+        return not stat.S_ISDIR(found.st_mode) or bool(getattr(found, "st_reparse_tag", 0))
+
+    def folder_stamp(self, path: str) -> tuple[int, int, int]:
+        """Device, number and modification time (ns) of a folder: another one after each change of its entries."""
+        found = os.stat(self._spelled(path))
+        return found.st_dev, found.st_ino, found.st_mtime_ns
+
     def file_size(self, path: str) -> int | None:
         """Bytes of a regular file, None when nothing lies there. Links are not followed.
 

@@ -102,12 +102,16 @@ class LocalFolder:
             ValidationError: The key cannot be a path below the root.
         """
         path = os.path.join(self.root, *split_key(key, platform=self._platform))
+        if any(map(self.disk.may_lead_elsewhere, self.folders(key)[1:])):
+            self._require_inside(path)
+        return path
+
+    def _require_inside(self, path: str) -> None:
         with disk_errors(path):
             root = self.disk.real_path(self.root)
             parent = self.disk.real_path(os.path.dirname(path))
         if parent != root and not parent.startswith(root.rstrip(os.sep) + os.sep):
             raise ValidationError("a link leads this key out of the root", where=path)
-        return path
 
     def partial(self, name: str) -> str:
         """Where an unfinished upload lies.
@@ -115,16 +119,31 @@ class LocalFolder:
         Raises:
             ValidationError: The folder for unfinished uploads is a link.
         """
+        if self.disk.may_lead_elsewhere(self.partials):
+            self._require_own_partials()
+        return os.path.join(self.partials, name)
+
+    def _require_own_partials(self) -> None:
         with disk_errors(self.partials):
             expected = os.path.join(self.disk.real_path(self.root), PARTIAL_FOLDER)
             if self.disk.real_path(self.partials) != expected:
                 raise ValidationError("the folder for unfinished uploads is a link", where=self.partials)
-        return os.path.join(self.partials, name)
 
     def folders(self, key: str) -> tuple[str, ...]:
         """The folders that hold a key, the root first."""
         parts = key.split("/")[:-1]
         return tuple(os.path.join(self.root, *parts[:depth]) for depth in range(len(parts) + 1))
+
+    def make_folders(self, key: str) -> None:
+        """Make the folders that hold a key; most often none but the last is missing."""
+        below = self.folders(key)[1:]
+        with disk_errors(below[-1] if below else self.root):
+            try:
+                for folder in below[-1:]:
+                    self.disk.make_folder(folder)
+            except FileNotFoundError:
+                for folder in below:
+                    self.disk.make_folder(folder)
 
     # -- files -------------------------------------------------------------------------------------------------
 
@@ -182,8 +201,8 @@ class LocalFolder:
 
     def blocks(self, path: str) -> Generator[memoryview, None, None]:
         """A file's content. Each block is good until the next one is asked for."""
-        block = memoryview(bytearray(BLOCK))
         with disk_errors(path), self.disk.open_for_reading(path) as file:
+            block = memoryview(bytearray(min(BLOCK, os.fstat(file.fileno()).st_size + 1)))
             while count := self.disk.readinto(file, block):
                 yield block[:count]
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from haulier.backends.api import Answer, CheckReport, Held, Outcome, Settled, Stored, Token
 from haulier.backends.disk_errors import disk_errors
 from haulier.backends.keys import partial_name
+from haulier.backends.lasting_folders import LastingFolders
 from haulier.backends.local_folder import BLOCK
 from haulier.errors import ConflictError, HaulierError, IntegrityError, OffsetError, SessionLostError
 from haulier.models import Role
@@ -40,6 +41,7 @@ class LocalStore:
     def __init__(self, folder: LocalFolder, *, read_back: bool) -> None:
         self._folder = folder
         self._read_back = read_back
+        self._lasting = LastingFolders(folder.disk)
 
     def probe(self, context: Context) -> None:
         """Look whether the root can be listed, or can be made."""
@@ -223,9 +225,7 @@ class LocalStore:
     def _publish(self, upload: Upload, artifact: Artifact, sha256: str, context: Context) -> None:
         partial, target = self._partial(upload, artifact), self._folder.path(artifact.key)
         if self._folder.size(partial) is not None:
-            for folder in self._folder.folders(artifact.key)[1:]:
-                with disk_errors(folder):
-                    self._folder.disk.make_folder(folder)
+            self._folder.make_folders(artifact.key)
             self._folder.path(artifact.key)  # again: folders that were missing before may be links now
             self._rename(partial, target, artifact, sha256, context)
         self._keep_name(artifact)
@@ -238,8 +238,10 @@ class LocalStore:
             self._folder.sync_folder(self._folder.partials)
 
     def _keep_name(self, artifact: Artifact) -> None:
-        for folder in reversed(self._folder.folders(artifact.key)):
-            self._folder.sync_folder(folder)
+        holder, *above = reversed(self._folder.folders(artifact.key))
+        self._folder.sync_folder(holder)
+        for folder in above:
+            self._lasting.keep(folder)
 
     def _rename(self, partial: str, target: str, artifact: Artifact, sha256: str, context: Context) -> None:
         with disk_errors(target):

@@ -95,6 +95,7 @@ class OrderedReader:
         self._ahead = ahead
         self._threads = threads
         self._whole = Digests(names)
+        self._lone: dict[str, str] | None = None  # of a single part, which is all there is to hash
         self._ready: dict[int, ReadyPart] = {}
         self._read = 0
         self._error: BaseException | None = None
@@ -145,7 +146,7 @@ class OrderedReader:
 
     def digests(self) -> dict[str, str]:
         """Digests of the whole; only when every part was read."""
-        return self._whole.result()
+        return self._whole.result() if self._lone is None else dict(self._lone)
 
     @property
     def complete(self) -> bool:
@@ -166,7 +167,10 @@ class OrderedReader:
 
     def _read_next(self) -> ReadyPart:
         part = self._parts[self._read]
-        ready = read_part(self._source(), part, self._names, self._where, self._pool, self._context, self._whole)
+        whole = self._whole if len(self._parts) > 1 else None
+        ready = read_part(self._source(), part, self._names, self._where, self._pool, self._context, whole)
+        if whole is None:
+            self._lone = ready.digests
         self._read += 1
         return ready
 

@@ -13,6 +13,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.auth import AuthBase
+from requests.structures import CaseInsensitiveDict
 
 from haulier.backends.http_errors import clean_reason, error_for_status, parse_retry_after, public_url
 from haulier.backends.http_wire import Exchange, WireAdapter, tls_context
@@ -39,6 +40,7 @@ ANSWER_LIMIT = 1024 * 1024
 _INFORMATIONAL = 1
 _SUCCESS = 2
 _READ_BLOCK = 64 * 1024
+_ORIGINS = 64
 _TAG = re.compile(r"<[^>]*>")
 _REASON_MEMBERS = ("detail", "message", "error", "title")
 
@@ -107,6 +109,7 @@ class Http:
         self._addresses = UploadAddresses(self.base_url, lookup)
         self._auth = _OriginToken(self._addresses.origin, options.api_token.reveal())
         self._session = _make_session(options)
+        self._settings: dict[tuple[str, str, int | None], dict[str, Any]] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -208,6 +211,7 @@ class Http:
                 yield response
             except LIBRARY_ERRORS as error:
                 _raise_failure(body)
+                self._forget_settings(url)
                 context.check_cancelled()
                 raise translate(error, where=self.where(url), reached=exchange.connected) from root_cause(error)
 
@@ -221,14 +225,35 @@ class Http:
         exchange: Exchange,
     ) -> requests.Response:
         # Not Session.send: it reads the whole body of a redirect and prepares the next request, even when told not to.
-        request = requests.Request(method, url, headers=headers, data=body, auth=self._auth)
-        prepared = self._session.prepare_request(request)
-        settings = self._session.merge_environment_settings(
-            prepared.url, {}, stream=True, verify=self._options.ca_bundle or None, cert=self._certificate(url)
-        )
+        fields = CaseInsensitiveDict(self._session.headers)
+        fields.update(headers or {})
+        request = requests.Request(method, url, headers=fields, data=body, auth=self._auth)
+        prepared = request.prepare()
+        settings = self._settings_for(url)
         adapter = self._adapter(url)
         with exchange:
-            return adapter.send(prepared, timeout=timeout, **cast("dict[str, Any]", settings))
+            return adapter.send(prepared, timeout=timeout, **settings)
+
+    def _settings_for(self, url: str) -> dict[str, Any]:
+        """Proxies and certificates for an origin: looked up in the environment once, and anew after a failure there."""
+        origin = origin_of(url)
+        with self._lock:
+            known = self._settings.get(origin)
+        if known is not None:
+            return known
+        found = self._session.merge_environment_settings(
+            url, {}, stream=True, verify=self._options.ca_bundle or None, cert=self._certificate(url)
+        )
+        settings = cast("dict[str, Any]", found)
+        with self._lock:
+            if len(self._settings) >= _ORIGINS:
+                self._settings.clear()
+            self._settings[origin] = settings
+        return settings
+
+    def _forget_settings(self, url: str) -> None:
+        with self._lock:
+            self._settings.pop(origin_of(url), None)
 
     def _certificate(self, url: str) -> str | tuple[str, str] | None:
         """The client's certificate, which like the token is shown to the server's own origin only."""

@@ -11,7 +11,9 @@ import time
 import tracemalloc
 
 import pytest
+import requests
 
+from haulier.backends import http_wire
 from haulier.backends.http_wire import send_all
 from haulier.errors import (
     AuthenticationError,
@@ -355,3 +357,39 @@ def test_an_answer_without_end_is_not_taken_into_memory(server, client, context,
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 8 * MIB
+
+
+def test_a_proxy_that_failed_is_looked_up_anew(server, dead_origin, backend, context, monkeypatch):
+    server.on("GET", "/api/health", {})
+    monkeypatch.setenv("http_proxy", dead_origin)
+    with pytest.raises(NetworkError):
+        backend.probe(context)
+    monkeypatch.delenv("http_proxy")
+    backend.probe(context)
+    assert server.received
+
+
+def test_a_small_request_goes_out_in_one_piece(sent_pieces):
+    head, body = b"POST /api/uploads/create-session ", b'{"small": true}'
+    assert [piece.startswith(head) and piece.endswith(body) for piece in sent_pieces(body)] == [True]
+
+
+def test_a_large_body_follows_its_head_uncopied(sent_pieces):
+    body = bytes(1024 * 1024)
+    assert [len(piece) == len(body) for piece in sent_pieces(body)] == [False, True]
+
+
+@pytest.fixture
+def sent_pieces(server, monkeypatch):
+    """What one request hands to the socket, piece by piece."""
+    server.on("POST", "/api/uploads/create-session", {})
+
+    def pieces(body):
+        found = []
+        monkeypatch.setattr(http_wire, "send_all", lambda sock, data: (found.append(bytes(data)), send_all(sock, data)))
+        with requests.Session() as session:
+            session.mount("http://", http_wire.WireAdapter())
+            session.post(f"{server.url}/uploads/create-session", data=body, timeout=10)
+        return found
+
+    return pieces
