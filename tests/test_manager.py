@@ -59,7 +59,7 @@ def record(tmp_path, name="session.mp4", size=5000):
     return path
 
 
-def until(condition, timeout=10.0):
+def until(condition, timeout=30.0):
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, "it did not happen"
@@ -89,7 +89,7 @@ def test_what_another_program_submits_is_taken_while_the_one_that_looked_out_upl
 def test_submit_wait_receipt(make_manager, tmp_path):
     manager = make_manager()
     task = manager.submit(record(tmp_path), metadata={"case": 7})
-    receipt = manager.wait(task, timeout=10)
+    receipt = manager.wait(task, timeout=30)
     assert receipt.proof is Proof.CONTENT
     assert manager.receipt(task.id) == receipt
     assert manager.task(task.id).progress == 100
@@ -105,14 +105,14 @@ def test_submit_works_before_start_and_a_later_manager_delivers(make_manager, tm
     first = make_manager(start=False)
     task = first.submit(record(tmp_path))
     first.close()
-    assert make_manager().wait(task, timeout=10).task == task.id
+    assert make_manager().wait(task, timeout=30).task == task.id
 
 
 def test_wait_says_what_became_of_a_failed_task(make_manager, tmp_path, memory):
     memory.store.faults.add("open", before=ValidationError("no such case"), times=None)
     manager = make_manager()
     with pytest.raises(ValidationError, match="no such case"):
-        manager.wait(manager.submit(record(tmp_path)), timeout=10)
+        manager.wait(manager.submit(record(tmp_path)), timeout=30)
 
 
 def test_wait_ends_in_time_and_the_task_goes_on(make_manager, tmp_path, memory):
@@ -123,7 +123,7 @@ def test_wait_ends_in_time_and_the_task_goes_on(make_manager, tmp_path, memory):
     with pytest.raises(WaitTimeoutError):
         manager.wait(task, timeout=0.05)
     gate.release()
-    assert manager.wait(task, timeout=10)
+    assert manager.wait(task, timeout=30)
 
 
 @pytest.mark.parametrize("method", ["open", "held", "send", "commit"])
@@ -138,7 +138,7 @@ def test_a_running_task_is_cancelled_or_was_stored(make_manager, tmp_path, memor
     assert manager.cancel(task.id) == [task.id]
     gate.release()
     with pytest.raises(CancelledError):
-        manager.wait(task, timeout=10)
+        manager.wait(task, timeout=30)
     assert manager.receipt(task.id) is None
 
 
@@ -147,12 +147,12 @@ def test_invariant_5_pause_keeps_what_was_sent_and_resume_goes_on(make_manager, 
     memory.store.faults.add("send", nth=4, gate=gate)
     manager = make_manager()
     task = manager.submit(record(tmp_path))
-    assert gate.wait_reached(timeout=10)
+    assert gate.wait_reached(timeout=30)
     manager.pause(task.id)
     gate.release()
     until(lambda: manager.task(task.id).state is TaskState.PAUSED)
     manager.resume(task.id)
-    manager.wait(task, timeout=10)
+    manager.wait(task, timeout=30)
     assert memory.store.requests["open"] == 1
 
 
@@ -161,9 +161,9 @@ def test_retry_of_a_failed_task(make_manager, tmp_path, memory):
     manager = make_manager()
     task = manager.submit(record(tmp_path))
     with pytest.raises(ValidationError):
-        manager.wait(task, timeout=10)
+        manager.wait(task, timeout=30)
     assert manager.retry() == [task.id]
-    assert manager.wait(task, timeout=10)
+    assert manager.wait(task, timeout=30)
 
 
 def test_close_is_quick_while_a_destination_hangs_and_loses_nothing(make_manager, tmp_path, memory):
@@ -171,12 +171,12 @@ def test_close_is_quick_while_a_destination_hangs_and_loses_nothing(make_manager
     memory.store.faults.add("send", gate=gate)
     manager = make_manager()
     task = manager.submit(record(tmp_path))
-    assert gate.wait_reached(timeout=10)
+    assert gate.wait_reached(timeout=30)
     began = time.monotonic()
     manager.close()
     assert time.monotonic() - began < 2.5
     gate.release()
-    assert make_manager().wait(task, timeout=10)
+    assert make_manager().wait(task, timeout=30)
 
 
 def test_invariant_4_two_managers_share_a_journal_and_upload_each_file_once(make_manager, tmp_path, memory):
@@ -192,7 +192,7 @@ def test_a_manager_that_vanished_leaves_its_tasks_to_others(make_manager, tmp_pa
     memory.store.faults.add("send", gate=gate)
     first = make_manager()
     task = first.submit(record(tmp_path))
-    assert gate.wait_reached(timeout=10)
+    assert gate.wait_reached(timeout=30)
     first.service.owner.close()  # what the end of its process does
     second = make_manager()
     assert second.wait(task, timeout=20)
@@ -208,7 +208,7 @@ def test_invariant_2_one_task_for_each_backend_and_the_source_goes_when_all_are_
     manager.submit(video, backend="second", also=["main"])
     other, there = sorted(manager.tasks(), key=lambda task: task.backend)
     assert other.group == there.group
-    manager.wait(there, timeout=10)
+    manager.wait(there, timeout=30)
     manager.service.disposer.step()
     assert video.exists()
     assert down
@@ -290,7 +290,7 @@ def test_while_the_journal_cannot_be_written_nothing_is_committed_and_afterwards
     memory.store.faults.add("send", nth=3, gate=gate)
     manager = make_manager(ports=Ports(journal=journal))
     task = manager.submit(record(tmp_path))
-    assert gate.wait_reached(timeout=10)
+    assert gate.wait_reached(timeout=30)
     opened[0].full.set()
     gate.release()
     until(lambda: manager.status().journal_error)
@@ -342,8 +342,8 @@ def test_invariant_6_a_destination_that_hangs_holds_up_no_other(make_manager, tm
     memory.store.faults.add("open", gate=gate, times=None)
     manager = make_manager(max_concurrent_uploads=1)
     stuck = [manager.submit(record(tmp_path, f"{number}.mp4")) for number in range(5)]
-    assert gate.wait_reached(timeout=10)
-    assert manager.wait(manager.submit(record(tmp_path, "other.mp4"), backend="second"), timeout=10)
+    assert gate.wait_reached(timeout=30)
+    assert manager.wait(manager.submit(record(tmp_path, "other.mp4"), backend="second"), timeout=30)
     gate.release()
     for task in stuck:
         manager.wait(task, timeout=20)
