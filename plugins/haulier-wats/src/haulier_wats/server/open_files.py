@@ -24,20 +24,19 @@ _log = logging.getLogger(__name__)
 
 def allow_many_files() -> None:
     """Let this process have as many files open as it may; where that is little, say so. Windows has no such limit."""
-    if sys.platform == "win32":
-        return
-    import resource
+    if sys.platform != "win32":
+        import resource
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    unlimited = resource.RLIM_INFINITY
-    wanted = ENOUGH if hard == unlimited else min(ENOUGH, hard)
-    if soft != unlimited and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        soft = wanted
-    if soft != unlimited and soft < ENOUGH:
-        _log.warning(
-            "only %d files may be open, which is enough for some %d clients at once; %s", soft, soft // 3, _ADVICE
-        )
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        unlimited = resource.RLIM_INFINITY
+        wanted = ENOUGH if hard == unlimited else min(ENOUGH, hard)
+        if soft != unlimited and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+        if soft != unlimited and soft < ENOUGH:
+            _log.warning(
+                "only %d files may be open, which is enough for some %d clients at once; %s", soft, soft // 3, _ADVICE
+            )
 
 
 def tell_of_too_many(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
