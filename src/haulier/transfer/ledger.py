@@ -108,8 +108,14 @@ class Ledger:
     # -- claims ------------------------------------------------------------------------------------------------
 
     def claim(self, backends: Iterable[str], limit: int = 1) -> list[Lease]:
-        """Take the best claimable tasks of backends that are not suspended, at most ``limit``."""
-        return self.change(lambda tx, told: self._claim(tx, told, backends, limit), durable=False)
+        """Take the best claimable tasks of backends that are not suspended, at most ``limit``.
+
+        Where there are none, nothing is written and no other process waits.
+        """
+        names, now = list(backends), self.clock.now()
+        if not self.journal.read(lambda tx: any(self._claimable(tx, name, now, 1) for name in names)):
+            return []
+        return self.change(lambda tx, told: self._claim(tx, told, names, limit), durable=False)
 
     def _claim(self, tx: Transaction, told: list[events.Event], backends: Iterable[str], limit: int) -> list[Lease]:
         now = self.clock.now()
