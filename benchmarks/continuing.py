@@ -64,7 +64,9 @@ def script(name: str, *given: str) -> list[str]:
 def configured(home: Path, name: str, endpoint: str) -> str:
     """A configuration with a state folder of its own."""
     config = home / f"{name}.toml"
-    config.write_text(CONFIG.format(state=f"'{home / name}'", threads=8, bucket=BUCKET, endpoint=endpoint))
+    config.write_text(
+        CONFIG.format(state=f"'{home / name}'", threads=8, bucket=BUCKET, endpoint=endpoint, checksum="crc64nvme")
+    )
     return str(config)
 
 

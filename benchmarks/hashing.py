@@ -77,7 +77,10 @@ def beside(workload: Workload, rounds: int) -> str:
         workload.make(home / "source")
         digest = [sys.executable, str(CLIENTS / "digest_alone.py"), str(home / "source"), "1"]
         with serving([sys.executable, "-m", "benchmarks.held_sink"]) as endpoint:
-            chosen = [contestants(endpoint, home / "source", home, 8)[0], Contestant("digest", lambda _: digest, "")]
+            chosen = [
+                contestants(endpoint, home / "source", home, 8, "crc64nvme")[0],
+                Contestant("digest", lambda _: digest, ""),
+            ]
             costs = alternate(chosen, workload, rounds, home / "log", lambda: None)
         shutil.rmtree(home / "source")
     upload, hashed = median(costs["haulier"]), median(costs["digest"])
