@@ -7,9 +7,10 @@ import shutil
 from contextlib import closing
 from dataclasses import replace
 
+import apsw
 import pytest
 
-from haulier.journal.api import TaskFilter
+from haulier.journal.api import PartRow, SealedToken, TaskFilter
 from haulier.journal.examine import damage
 from haulier.journal.salvage import Salvage
 from haulier.journal.sqlite import SqliteJournal, migrations
@@ -77,6 +78,23 @@ def test_of_a_sound_journal_everything_is_read_as_it_is(path, tmp_path, odd):
     found_rows, found_receipts = salvaged(path, tmp_path)
     assert found_rows == rows
     assert found_receipts == {number: [each] for number, each in receipts.items()}
+
+
+def test_parts_are_read_as_they_are_those_of_an_older_schema_too(path, tmp_path):
+    *_, (last, _) = steps = [step for step in migrations() if step[0] < 5]
+    row = task_row(1, token=SealedToken({"upload": "1"}, b"", None))
+    with closing(SqliteJournal(path, steps=steps)) as old:
+        old.write(lambda tx: tx.insert_task(row))
+    with closing(apsw.Connection(str(path))) as raw:
+        assert raw.pragma("user_version") == last
+        raw.execute("INSERT INTO part VALUES (?,0,1,0,10,?,'')", (row.id, "ab" * 32))
+    new = replace(part_row(1), prefix=True)
+    with closing(SqliteJournal(path)) as journal:
+        journal.write(lambda tx: tx.put_parts(row.id, [new]))
+        written = journal.read(lambda tx: tx.parts(row.id))
+    assert written == [PartRow(0, 1, 0, 10, "ab" * 32), new]
+    with closing(Salvage(path, path.with_name("journal.db-wal"), tmp_path / "scratch")) as found:
+        assert [each.parts for each in found.tasks()] == [tuple(written)]
 
 
 @pytest.mark.parametrize("odd", [text for name, text in ODD_TEXTS.items() if name != "zero"])

@@ -239,7 +239,7 @@ def test_a_row_that_nobody_wrote_so_is_damage(path, change):
     [
         ("UPDATE counter SET tasks = 7 WHERE state = 'queued'", "the counter of queued tasks is wrong"),
         ("DELETE FROM counter WHERE state = 'failed'", "the counter of failed tasks is wrong"),
-        ("INSERT INTO part VALUES ('upload_none', 0, 0, 0, 1, '', '')", "a row of part belongs to no task"),
+        ("INSERT INTO part VALUES ('upload_none', 0, 0, 0, 1, '', '', 0)", "a row of part belongs to no task"),
     ],
 )
 def test_check_finds_what_does_not_fit_together(path, change, finding):

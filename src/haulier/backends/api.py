@@ -316,7 +316,10 @@ class Body(Protocol):
         """Digest of this part, hexadecimal, known before it is sent. ``name`` must be among ``part_digests``."""
 
     def whole(self, name: str) -> str:
-        """Digest of the whole artifact, hexadecimal: only for the part that is sent last."""
+        """Digest of the whole artifact, hexadecimal: only for the part that is sent last.
+
+        ``name`` must be among ``whole_digests``; of a part that is all of its artifact, ``part_digests`` will do.
+        """
 
 
 class Context(Protocol):

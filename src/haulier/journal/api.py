@@ -160,7 +160,11 @@ class TaskRow:
 
 @dataclass(frozen=True, slots=True)
 class PartRow:
-    """An acknowledged range: its SHA-256 as read here, its tag at the destination."""
+    """An acknowledged range: a SHA-256 as read here, its tag at the destination.
+
+    ``prefix``: ``sha256`` is that of all of the artifact from its first byte to the end of the range, which comes
+    free of charge where the artifact is read in order; else of the range alone.
+    """
 
     artifact: int
     number: int
@@ -168,6 +172,7 @@ class PartRow:
     size: int
     sha256: str
     etag: str = ""
+    prefix: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Salvage", "SalvagedTask", "Stray", "continue_events"]
 
 BATCH = 1000
-_TASK_WIDTH, _ARTIFACT_WIDTH, _PART_WIDTH, _RECEIPT_WIDTH, _EVENT_WIDTH, _META_WIDTH = 31, 11, 7, 5, 2, 2
+_TASK_WIDTH, _ARTIFACT_WIDTH, _PART_WIDTH, _RECEIPT_WIDTH, _EVENT_WIDTH, _META_WIDTH = 31, 11, 8, 5, 2, 2
+_OLD_PART_WIDTH = 7  # a row written before schema 5 lacks the last column, whose default is 0
 _NUMBERED = {_TASK_WIDTH: "task", 1 + len(rows.ABORT_COLUMNS): "owed_abort"}  # tables taken whole, by their width
 _SIDECAR_INDEX = (str, str, int)  # path, task, number
 _META = frozenset({"source_id", "sidecars_pending", "rebuilt", "receipt_breaks"})
@@ -114,8 +115,8 @@ class Salvage:
         elif number is None:
             if width == _ARTIFACT_WIDTH and values[2] in set(Role):
                 return "artifact", values
-            if width == _PART_WIDTH and all(isinstance(value, int) for value in values[1:5]):
-                return "part", values
+            if width in {_PART_WIDTH, _OLD_PART_WIDTH} and all(isinstance(value, int) for value in values[1:5]):
+                return "part", (*values, 0)[:_PART_WIDTH]
             if tuple(map(type, values)) == _SIDECAR_INDEX and values[2] == 1:
                 return "sidecar", values[1:2]
             if width == _META_WIDTH and isinstance(values[0], str) and values[0] in _META:
@@ -195,9 +196,9 @@ class Salvage:
             "SELECT DISTINCT * FROM part WHERE c0 = ? ORDER BY c1, c2", (task,)
         ).fetchall()
         parts = (
-            PartRow(artifact, number, start, size, rows.text(sha256), rows.text(etag))
-            for _, artifact, start, number, size, sha256, etag in found
-            if _is_text(sha256, etag) and len(sha256) == _DIGEST
+            PartRow(artifact, number, start, size, rows.text(sha256), rows.text(etag), bool(prefix))
+            for _, artifact, start, number, size, sha256, etag, prefix in found
+            if _is_text(sha256, etag) and len(sha256) == _DIGEST and prefix in {0, 1}
         )
         return tuple(parts)
 

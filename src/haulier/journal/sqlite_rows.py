@@ -278,17 +278,23 @@ class SqliteTransaction:
 
     def parts(self, task_id: str) -> Sequence[PartRow]:
         """Acknowledged ranges in order."""
-        sql = "SELECT artifact, number, start, size, sha256, etag FROM part WHERE task = ? ORDER BY artifact, start"
+        sql = (
+            "SELECT artifact, number, start, size, sha256, etag, prefix FROM part WHERE task = ? "
+            "ORDER BY artifact, start"
+        )
         return [
-            PartRow(artifact, number, offset, size, rows.text(sha256), rows.text(etag))
-            for artifact, number, offset, size, sha256, etag in self._rows(sql, (task_id,))
+            PartRow(artifact, number, offset, size, rows.text(sha256), rows.text(etag), bool(prefix))
+            for artifact, number, offset, size, sha256, etag, prefix in self._rows(sql, (task_id,))
         ]
 
     def put_parts(self, task_id: str, rows: Iterable[PartRow]) -> None:
         """Add or replace acknowledged ranges."""
         self._change_each(
-            "INSERT OR REPLACE INTO part VALUES (?,?,?,?,?,?,?)",
-            [(task_id, row.artifact, row.number, row.offset, row.size, row.sha256, row.etag) for row in rows],
+            "INSERT OR REPLACE INTO part VALUES (?,?,?,?,?,?,?,?)",
+            [
+                (task_id, row.artifact, row.number, row.offset, row.size, row.sha256, row.etag, row.prefix)
+                for row in rows
+            ],
             unknown_task(task_id),
         )
 

@@ -100,10 +100,14 @@ class SendPart(Action):
 
 @dataclass(frozen=True)
 class Sent:
-    """Result of :class:`SendPart`: the destination's answer, and the part's digest as read here."""
+    """Result of :class:`SendPart`: the destination's answer, and the digest that is journalled with it.
+
+    ``prefix``: it is that of all bytes up to the part's end, see :class:`~haulier.journal.api.PartRow`.
+    """
 
     held: Held
     sha256: str
+    prefix: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from haulier.errors import HaulierError, SourceChangedError
-from haulier.transfer.digests import Digests
+from haulier.transfer.digests import Digests, new_digest
 from haulier.transfer.source import read_fully
 
 if TYPE_CHECKING:
@@ -69,9 +69,12 @@ class _Body(ABC):
 class BufferedBody(_Body):
     """A part that lies in memory.
 
+    A digest is computed by the thread that asks for it, so that parts that are sent side by side are hashed so too.
+
     Args:
         view: Its bytes.
-        digests: Its digests by name.
+        names: Digests that may be asked for, besides ``sha256``.
+        known: Those that are known already.
         whole: Digests of the artifact, asked only for the last part.
         context: What to obey.
         on_sent: Told of bytes handed out; negative after a rewind.
@@ -80,19 +83,25 @@ class BufferedBody(_Body):
     def __init__(
         self,
         view: memoryview,
-        digests: Mapping[str, str],
+        names: frozenset[str],
+        known: Mapping[str, str],
         whole: Callable[[], Mapping[str, str]],
         context: RunContext,
         on_sent: Callable[[int], None],
     ) -> None:
         super().__init__(len(view), context, on_sent)
         self._view = view
-        self._digests = digests
+        self._names = names | {"sha256"}
+        self._known = dict(known)
         self._whole = whole
 
     def digest(self, name: str) -> str:
         """See :class:`haulier.backends.api.Body`."""
-        return self._digests[name]
+        if name not in self._known and name in self._names:
+            running = new_digest(name)
+            running.update(self._view)
+            self._known[name] = running.hexdigest()
+        return self._known[name]
 
     def whole(self, name: str) -> str:
         """See :class:`haulier.backends.api.Body`."""

@@ -47,6 +47,10 @@ class Digests:
         for running in self._running.values():
             running.update(data)
 
+    def so_far(self, name: str) -> str:
+        """One digest of what was added so far, hexadecimal."""
+        return self._running[name].hexdigest()
+
     def result(self) -> dict[str, str]:
         """All digests so far, hexadecimal."""
         return {name: running.hexdigest() for name, running in self._running.items()}

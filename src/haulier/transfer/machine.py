@@ -381,7 +381,7 @@ class UploadMachine:
             prefix = {part.artifact: part.offset + part.size}
             self._held = replace(self._held, prefixes={**self._held.prefixes, **prefix})
         self._acknowledged += part.size
-        row = PartRow(part.artifact, part.number, part.offset, part.size, sent.sha256, etag)
+        row = PartRow(part.artifact, part.number, part.offset, part.size, sent.sha256, etag, sent.prefix)
         self._rows.append(row)
         self._todo.append(SaveAck(row, self._acknowledged))
 

@@ -1,8 +1,9 @@
-"""The one reader of an artifact: in order, hashing the whole and each part, a part ahead of the senders."""
+"""The one reader of an artifact: in order, hashing the whole, a part ahead of the senders."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from haulier.errors import CancelledError, HaulierError
@@ -24,51 +25,48 @@ __all__ = ["OrderedReader", "ReadyPart", "read_part"]
 
 @dataclass
 class ReadyPart:
-    """A part in memory, with its digests. ``release`` gives the memory back."""
+    """A part in memory.
+
+    Attributes:
+        part: Which.
+        buffer: Its bytes.
+        release: Gives the memory back.
+        known: Its digests, as far as they came with the reading: those of the whole, where the part is all of it.
+        prefix: SHA-256 of all bytes from the artifact's first to the part's last; empty when it was read by itself.
+    """
 
     part: Part
     buffer: bytearray
-    digests: dict[str, str]
     release: Callable[[], None]
+    known: dict[str, str] = field(default_factory=dict)
+    prefix: str = ""
 
 
-def read_part(
-    source: Readable,
-    part: Part,
-    names: frozenset[str],
-    where: str,
-    pool: BufferPool,
-    context: RunContext,
-    whole: Digests | None = None,
-) -> ReadyPart:
-    """Read a part into a buffer of the pool and hash it; ``whole`` is fed too."""
+def read_part(source: Readable, part: Part, where: str, pool: BufferPool, context: RunContext) -> ReadyPart:
+    """Read a part into a buffer of the pool."""
     buffer = pool.acquire(part.size, context)
     try:
-        view = memoryview(buffer)
-        read_fully(source, part.offset, view, where)
-        own = Digests(names)
-        own.update(view)
-        if whole is not None:
-            whole.update(view)
+        read_fully(source, part.offset, memoryview(buffer), where)
     except BaseException:
         pool.release(buffer)
         raise
-    return ReadyPart(part, buffer, own.result(), lambda: pool.release(buffer))
+    return ReadyPart(part, buffer, lambda: pool.release(buffer))
 
 
 class OrderedReader:
     """Reads the parts of one artifact from its first byte to its last.
 
-    A thread of its own reads ahead; a single part is read by whoever asks for it.
+    One thread reads ahead, another hashes what was read, so that neither waits for the other; a single part is read by
+    whoever asks for it.
 
     Args:
         source: Gives the artifact's bytes; called where they are read.
         parts: All of its parts, in order.
-        names: Digests of each part and of the whole.
+        names: Digests of the whole.
         where: The source's path, for messages.
         pool: Memory.
         context: What to obey.
-        ahead: Parts that may lie ready beyond those being sent.
+        ahead: Parts that may lie read beyond those being sent.
         threads: Reads ahead, and waits.
 
     ``take`` may be called from several threads, each part once, in any order within ``ahead``.
@@ -88,20 +86,19 @@ class OrderedReader:
     ) -> None:
         self._source = source
         self._parts = list(parts)
-        self._names = names
         self._where = where
         self._pool = pool
         self._context = context
         self._ahead = ahead
         self._threads = threads
         self._whole = Digests(names)
-        self._lone: dict[str, str] | None = None  # of a single part, which is all there is to hash
+        self._read: deque[ReadyPart] = deque()  # and not hashed
         self._ready: dict[int, ReadyPart] = {}
-        self._read = 0
+        self._hashed = 0
         self._error: BaseException | None = None
         self._started = False
         self._closed = False
-        self._running = False
+        self._running = 0
         self._changed = threads.condition()
         self._undo = context.on_cancel(self._wake)
 
@@ -126,77 +123,113 @@ class OrderedReader:
             self._changed.notify_all()
             return ready
 
-    def _start(self) -> None:
-        """Whoever comes first, for whatever part, sees to it that all are read; a single part needs no thread."""
-        with self._changed:
-            if self._started or self._closed:
-                return
-            self._started = True
-            apart = len(self._parts) > 1
-            if apart:
-                try:
-                    self._threads.spawn("haulier-reader", self._read_all)
-                except RuntimeError as error:  # no thread can be had: whoever waits for another part must be told
-                    self._error = HaulierError(f"no thread could be started ({error})", where=self._where)
-                    self._changed.notify_all()
-                    raise self._error from error
-            self._running = True  # not before: a thread that could not be started never ends
-        if not apart:
-            self._read_all()
-
     def digests(self) -> dict[str, str]:
         """Digests of the whole; only when every part was read."""
-        return self._whole.result() if self._lone is None else dict(self._lone)
+        return self._whole.result()
 
     @property
     def complete(self) -> bool:
         """Whether every part was read."""
-        return self._read == len(self._parts)
+        return self._hashed == len(self._parts)
 
     def close(self) -> None:
-        """Stop reading, wait for the thread to let go of the source, give the memory back."""
+        """Stop reading, wait for the threads to let go of the source, give the memory back."""
         self._undo()
         with self._changed:
             self._closed = True
             self._changed.notify_all()
             while self._running:
                 self._changed.wait()
-            for ready in self._ready.values():
-                ready.release()
+            for left in (*self._ready.values(), *self._read):
+                left.release()
             self._ready.clear()
+            self._read.clear()
 
-    def _read_next(self) -> ReadyPart:
-        part = self._parts[self._read]
-        whole = self._whole if len(self._parts) > 1 else None
-        ready = read_part(self._source(), part, self._names, self._where, self._pool, self._context, whole)
-        if whole is None:
-            self._lone = ready.digests
-        self._read += 1
-        return ready
+    # -- reading and hashing -----------------------------------------------------------------------------------
 
-    def _read_all(self) -> None:
+    def _start(self) -> None:
+        """Whoever comes first, for whatever part, sees to it that all are read; a single part needs no thread."""
+        with self._changed:
+            if self._started or self._closed:
+                return
+            self._started = True
+            if len(self._parts) > 1:
+                self._spawn("haulier-reader", self._read_all)
+                self._spawn("haulier-hasher", self._hash_all)
+                return
+            self._running = 1
+        self._ending(self._read_and_hash)
+
+    def _spawn(self, name: str, work: Callable[[], None]) -> None:
         try:
-            while self._read < len(self._parts) and self._wait_for_room():
-                ready = self._read_next()
-                with self._changed:
-                    self._ready[ready.part.number] = ready
-                    self._changed.notify_all()
+            self._threads.spawn(name, lambda: self._ending(work))
+        except RuntimeError as error:  # no thread can be had: whoever waits for another part must be told
+            self._error = HaulierError(f"no thread could be started ({error})", where=self._where)
+            self._changed.notify_all()
+            raise self._error from error
+        self._running += 1  # not before: a thread that could not be started never ends
+
+    def _ending(self, work: Callable[[], None]) -> None:
+        """Carry out what one thread has to do; what ends it too early is for whoever waits for a part."""
+        try:
+            work()
         except (HaulierError, Ended) as error:
             self._error = error
         except BaseException as error:  # noqa: BLE001  whoever waits for a part must be told
             self._error = HaulierError(f"reading failed: {error!r}", where=self._where)
         finally:
             with self._changed:
-                self._running = False
+                self._running -= 1
+                self._changed.notify_all()
+
+    def _read_and_hash(self) -> None:
+        self._read.append(self._read_part(self._parts[0]))
+        self._hash_all()
+
+    def _read_all(self) -> None:
+        for part in self._parts:
+            if not self._wait_for_room():
+                return
+            ready = self._read_part(part)
+            with self._changed:
+                self._read.append(ready)
+                self._changed.notify_all()
+
+    def _read_part(self, part: Part) -> ReadyPart:
+        return read_part(self._source(), part, self._where, self._pool, self._context)
+
+    def _hash_all(self) -> None:
+        for _ in self._parts:
+            if not self._wait_for_a_part():
+                return
+            ready = self._read[0]  # it stays there until it is hashed: who closes must find it
+            self._whole.update(ready.buffer)
+            ready.prefix = self._whole.so_far("sha256")
+            if len(self._parts) == 1:
+                ready.known = self._whole.result()
+            with self._changed:
+                self._hashed += 1
+                self._ready[ready.part.number] = self._read.popleft()
                 self._changed.notify_all()
 
     def _wait_for_room(self) -> bool:
+        """Wait until another part may be read; False: none is wanted any more."""
         with self._changed:
-            while len(self._ready) >= self._ahead and not self._closed:
-                if self._context.cancelled():
-                    raise CancelledError("told to stop")
+            while len(self._ready) + len(self._read) >= self._ahead and self._goes_on():
                 self._changed.wait()
-            return not self._closed
+            return self._goes_on()
+
+    def _wait_for_a_part(self) -> bool:
+        """Wait until a part was read; False: none comes any more."""
+        with self._changed:
+            while not self._read and self._goes_on():
+                self._changed.wait()
+            return self._goes_on()
+
+    def _goes_on(self) -> bool:
+        if self._context.cancelled():
+            raise CancelledError("told to stop")
+        return not self._closed and self._error is None
 
     def _wake(self) -> None:
         with self._changed:

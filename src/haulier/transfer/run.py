@@ -6,14 +6,12 @@ import logging
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from haulier.backends.api import LastPart, Part, PartsMode, Token
 from haulier.errors import (
     CancelledError,
     HaulierError,
-    IntegrityError,
     JournalError,
     NetworkError,
     PluginError,
@@ -25,10 +23,10 @@ from haulier.transfer import actions as do
 from haulier.transfer.bodies import BufferedBody, StreamedBody
 from haulier.transfer.checked import CheckedBackend
 from haulier.transfer.context import RunContext
-from haulier.transfer.digests import Digests
 from haulier.transfer.machine import UploadMachine
-from haulier.transfer.reader import OrderedReader, read_part
-from haulier.transfer.source import ContentSource, Readable, inspect, open_artifact, read_fully
+from haulier.transfer.reader import OrderedReader, ReadyPart, read_part
+from haulier.transfer.rereading import reread
+from haulier.transfer.source import ContentSource, Readable, inspect, open_artifact
 from haulier.transfer.uploads import upload_of
 
 if TYPE_CHECKING:
@@ -43,8 +41,6 @@ __all__ = ["Progress", "UploadRun", "translated"]
 log = logging.getLogger("haulier.manager")
 
 T = TypeVar("T")
-
-BLOCK = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -245,52 +241,23 @@ class UploadRun:
         )
         self.token, self.aborted = action.token, False
         self.part_names = action.abilities.part_digests
+        self.whole_names = action.abilities.whole_digests
         self._close_readers()
         with self.counting:
             self.restarted = self.restarted or bool(self.sent or self.lease.row.acknowledged)
             self.sent = 0
 
     def _reread(self, action: do.Reread) -> dict[str, str]:
-        """Read an artifact whole and compare its ranges.
-
-        Raises:
-            SourceChangedError: A range has not the digest that was journalled with it.
-            IntegrityError: The destination holds another one.
-        """
         artifact = self.upload.artifacts[action.artifact]
-        source = self._source(artifact)
-        whole = Digests(self.whole_names)
-        ranges = sorted(action.expected, key=lambda row: row.offset)
-        marks = {0, artifact.size}
-        for row in ranges:
-            marks |= {row.offset, row.offset + row.size}
-        for part in action.told:
-            marks |= {part.offset, part.offset + part.size}
-        edges = sorted(marks)
-        expected = {row.offset: row for row in ranges}
-        told = {(part.offset, part.offset + part.size): part.digests for part in action.told}
-        for start, end in pairwise(edges):
-            there = told.get((start, end), {})
-            names = {"sha256", *self.part_names} & set(there)
-            own = Digests(names)
-            self._hash_range(source, start, end, whole, own, artifact.name)
-            known = expected.get(start)
-            if known is not None and known.size == end - start and own.result()["sha256"] != known.sha256:
-                raise SourceChangedError(
-                    f"bytes {start}-{end} are not those that were sent", where=self._where(artifact)
-                )
-            if any(own.result()[name] != there[name].lower() for name in names):
-                raise IntegrityError(f"the destination holds other bytes {start}-{end}", where=self._where(artifact))
-        return whole.result()
-
-    def _hash_range(self, source: Readable, start: int, end: int, whole: Digests, own: Digests, where: str) -> None:
-        block = memoryview(bytearray(min(BLOCK, max(1, end - start))))
-        for offset in range(start, end, BLOCK):
-            self.context.check_cancelled()
-            view = block[: min(BLOCK, end - offset)]
-            read_fully(source, offset, view, where)
-            whole.update(view)
-            own.update(view)
+        return reread(
+            self._source(artifact),
+            artifact.size,
+            action,
+            part_names=self.part_names,
+            whole_names=self.whole_names,
+            where=self._where(artifact),
+            check_cancelled=self.context.check_cancelled,
+        )
 
     def _send(self, action: do.SendPart) -> do.Sent:
         part = action.part
@@ -298,14 +265,13 @@ class UploadRun:
             return self._send_streamed(part)
         ready = self._ready_part(part, in_order=action.in_order)
         try:
-            body = BufferedBody(
-                memoryview(ready.buffer), ready.digests, lambda: self._whole(part), self.context, self._count_sent
-            )
+            body = self._buffered_body(ready)
             held = self._guarded(body, lambda: self.backend.send(self.upload, self._the_token(), part, body))
+            sha256 = ready.prefix or body.digest("sha256")
         finally:
             ready.release()
         self._keep_whole(part)
-        return do.Sent(held, ready.digests["sha256"])
+        return do.Sent(held, sha256, prefix=bool(ready.prefix))
 
     def _send_streamed(self, part: Part) -> do.Sent:
         body = self._streamed_body(part)
@@ -332,9 +298,7 @@ class UploadRun:
         try:
             self._keep_whole(part)
             self._inspect()
-            buffered = BufferedBody(
-                memoryview(ready.buffer), ready.digests, lambda: self._whole(part), self.context, self._count_sent
-            )
+            buffered = self._buffered_body(ready)
             return self._guarded(buffered, lambda: self._backend_commit(action, LastPart(part, buffered)))
         finally:
             ready.release()
@@ -367,18 +331,22 @@ class UploadRun:
             self._source(artifact), part, names, self._where(artifact), self.context, self._count_sent, before_last
         )
 
-    def _ready_part(self, part: Part, *, in_order: bool) -> Any:
+    def _buffered_body(self, ready: ReadyPart) -> BufferedBody:
+        view, names = memoryview(ready.buffer), self.part_names | self.whole_names
+        return BufferedBody(view, names, ready.known, lambda: self._whole(ready.part), self.context, self._count_sent)
+
+    def _ready_part(self, part: Part, *, in_order: bool) -> ReadyPart:
         if in_order:
             return self.readers[part.artifact].take(part)
         artifact = self.upload.artifacts[part.artifact]
-        names = self.part_names | self.whole_names
-        return read_part(self._source(artifact), part, names, self._where(artifact), self.engine.pool, self.context)
+        return read_part(self._source(artifact), part, self._where(artifact), self.engine.pool, self.context)
 
     def _reader(self, artifact: Artifact) -> OrderedReader:
+        parts = self.machine.parts_of(artifact.index)
         return OrderedReader(
             lambda: self._source(artifact),
-            self.machine.parts_of(artifact.index),
-            names=self.part_names | self.whole_names,
+            parts,
+            names=self.whole_names if len(parts) > 1 else self.whole_names | self.part_names,
             where=self._where(artifact),
             pool=self.engine.pool,
             context=self.context,

@@ -216,16 +216,22 @@ class Drive:
             readable = source or ContentSource(content)
             return StreamedBody(readable, part, names, "clip.mp4", self.context, lambda _: None)
         view = memoryview(content)[part.offset : part.offset + part.size]
-        return BufferedBody(view, _digests(view, names), lambda: _digests(content, names), self.context, lambda _: None)
+        whole = self._whole_names(part.artifact)
+        return BufferedBody(view, names, {}, lambda: _digests(content, whole), self.context, lambda _: None)
 
     def digests(self, last: Part | None = None) -> Mapping[int, Mapping[str, str]]:
         """Digests of the artifacts, but of one that is streamed as the last part: those are not known before."""
         streamed = last is not None and self.abilities.parts is PartsMode.WHOLE and last.size > self.part_size
         return {
-            index: _digests(content, self.abilities.part_digests | self.abilities.whole_digests)
+            index: _digests(content, self._whole_names(index))
             for index, content in enumerate(self.contents)
             if not (streamed and last is not None and last.artifact == index)
         }
+
+    def _whole_names(self, index: int) -> frozenset[str]:
+        """Digests of an artifact that the engine knows: those of a single part are those of the whole."""
+        lone = len(self.contents[index]) <= self.part_size
+        return self.abilities.whole_digests | (self.abilities.part_digests if lone else frozenset())
 
     def all_digests(self) -> Mapping[int, Mapping[str, str]]:
         """Digests of all artifacts."""
