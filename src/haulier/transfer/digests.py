@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["Digest", "Digests", "new_digest"]
+__all__ = ["CRCS", "Digest", "Digests", "new_digest"]
 
 _CRC_BYTES = {"crc32c": 4, "crc64nvme": 8}
+
+CRCS = frozenset(_CRC_BYTES)
+"""Digests that cost next to nothing of bytes that lie in the processor's cache."""
 
 
 class Digest(Protocol):

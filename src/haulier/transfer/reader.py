@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from haulier.errors import CancelledError, HaulierError
 from haulier.threads import Ended
-from haulier.transfer.digests import Digests
+from haulier.transfer.digests import CRCS, Digests, new_digest
 from haulier.transfer.source import read_fully
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OrderedReader", "ReadyPart", "read_part"]
 
+BLOCK = 1024 * 1024  # bytes: what was just read is still in the processor's cache when it is hashed
+
 
 @dataclass
 class ReadyPart:
@@ -31,7 +33,7 @@ class ReadyPart:
         part: Which.
         buffer: Its bytes.
         release: Gives the memory back.
-        known: Its digests, as far as they came with the reading: those of the whole, where the part is all of it.
+        known: Its digests, as far as they came with the reading.
         prefix: SHA-256 of all bytes from the artifact's first to the part's last; empty when it was read by itself.
     """
 
@@ -42,15 +44,24 @@ class ReadyPart:
     prefix: str = ""
 
 
-def read_part(source: Readable, part: Part, where: str, pool: BufferPool, context: RunContext) -> ReadyPart:
-    """Read a part into a buffer of the pool."""
+def read_part(
+    source: Readable, part: Part, names: frozenset[str], where: str, pool: BufferPool, context: RunContext
+) -> ReadyPart:
+    """Read a part into a buffer of the pool; of its digests by ``names``, those that cost nothing now."""
     buffer = pool.acquire(part.size, context)
     try:
-        read_fully(source, part.offset, memoryview(buffer), where)
+        view = memoryview(buffer)
+        running = {name: new_digest(name) for name in names & CRCS}
+        for start in range(0, part.size, BLOCK):
+            block = view[start : start + BLOCK]
+            read_fully(source, part.offset + start, block, where)
+            for digest in running.values():
+                digest.update(block)
     except BaseException:
         pool.release(buffer)
         raise
-    return ReadyPart(part, buffer, lambda: pool.release(buffer))
+    known = {name: digest.hexdigest() for name, digest in running.items()}
+    return ReadyPart(part, buffer, lambda: pool.release(buffer), known)
 
 
 class OrderedReader:
@@ -62,6 +73,7 @@ class OrderedReader:
     Args:
         source: Gives the artifact's bytes; called where they are read.
         parts: All of its parts, in order.
+        part_names: Digests of each part.
         names: Digests of the whole.
         where: The source's path, for messages.
         pool: Memory.
@@ -77,6 +89,7 @@ class OrderedReader:
         source: Callable[[], Readable],
         parts: Sequence[Part],
         *,
+        part_names: frozenset[str],
         names: frozenset[str],
         where: str,
         pool: BufferPool,
@@ -86,6 +99,7 @@ class OrderedReader:
     ) -> None:
         self._source = source
         self._parts = list(parts)
+        self._part_names = part_names if len(parts) > 1 else frozenset()  # a single part is hashed as the whole
         self._where = where
         self._pool = pool
         self._context = context
@@ -196,7 +210,7 @@ class OrderedReader:
                 self._changed.notify_all()
 
     def _read_part(self, part: Part) -> ReadyPart:
-        return read_part(self._source(), part, self._where, self._pool, self._context)
+        return read_part(self._source(), part, self._part_names, self._where, self._pool, self._context)
 
     def _hash_all(self) -> None:
         for _ in self._parts:

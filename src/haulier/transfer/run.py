@@ -339,13 +339,15 @@ class UploadRun:
         if in_order:
             return self.readers[part.artifact].take(part)
         artifact = self.upload.artifacts[part.artifact]
-        return read_part(self._source(artifact), part, self._where(artifact), self.engine.pool, self.context)
+        source, where = self._source(artifact), self._where(artifact)
+        return read_part(source, part, self.part_names, where, self.engine.pool, self.context)
 
     def _reader(self, artifact: Artifact) -> OrderedReader:
         parts = self.machine.parts_of(artifact.index)
         return OrderedReader(
             lambda: self._source(artifact),
             parts,
+            part_names=self.part_names,
             names=self.whole_names if len(parts) > 1 else self.whole_names | self.part_names,
             where=self._where(artifact),
             pool=self.engine.pool,
