@@ -96,6 +96,26 @@ def test_submit_wait_receipt(make_manager, tmp_path):
     assert manager.status().counts[TaskState.COMPLETED] == 1
 
 
+def test_the_tasks_of_a_scan_are_read_when_they_are_looked_at(make_manager, tmp_path):
+    manager = make_manager(start=False)
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for number in range(450):
+        (folder / f"{number:03}.mp4").write_bytes(b"%d" % number)
+    tasks, found = manager.scan(folder, settled=True)
+    assert len(tasks) == 450
+    assert set(tasks.ids) == {task.id for task in tasks} == found.queued
+    assert [task.id for task in tasks[10:13]] == [tasks[10].id, tasks[11].id, tasks[12].id]
+    assert tasks[-1] in tasks
+    manager.cancel(tasks[0].id)
+    assert [task.state for task in tasks[:2]] == [TaskState.CANCELLED, TaskState.QUEUED]
+    again, found = manager.scan(folder, settled=True)
+    assert again == tasks
+    assert not found.queued
+    with pytest.raises(IndexError):
+        tasks[450]
+
+
 def test_making_a_manager_touches_nothing(tmp_path):
     UploadManager.open({"upload": {"state_dir": str(tmp_path / "state")}, "backends": {"main": {"type": "memory"}}})
     assert list(tmp_path.iterdir()) == []

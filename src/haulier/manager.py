@@ -18,13 +18,14 @@ from haulier.errors import (
     error_from_code,
 )
 from haulier.journal.api import TaskFilter
-from haulier.models import Task, TaskState
+from haulier.models import Receipt, Task, TaskState
 from haulier.service.comparing import compare_receipt
 from haulier.service.finding import find_receipts
 from haulier.service.holding import describe_group, warn_of_weak_proof
 from haulier.service.intake import Submission
 from haulier.service.parts import Ports, Service, open_service
 from haulier.service.summary import manager_status
+from haulier.service.task_list import TaskList
 from haulier.service.waking import Endings, Lookouts, Waker
 from haulier.threads import Ended
 from haulier.transfer.context import RunContext
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from haulier.discovery.scan import ScanResult
     from haulier.events import Event
     from haulier.journal.api import Transaction
-    from haulier.models import Comparison, Group, ManagerStatus, Receipt
+    from haulier.models import Comparison, Group, ManagerStatus
     from haulier.threads import Runner
 
 __all__ = ["UploadManager"]
@@ -272,7 +273,7 @@ class UploadManager:
         backend: str | None = None,
         also: Iterable[str] | None = None,
         settled: bool = False,
-    ) -> tuple[list[Task], ScanResult]:
+    ) -> tuple[TaskList, ScanResult]:
         """Queue what lies in a folder, once, whatever its age unless ``max_age_days`` is given.
 
         Args:
@@ -283,8 +284,9 @@ class UploadManager:
             settled: Take files at once instead of waiting until they stood still.
 
         Returns:
-            The tasks of everything that was taken (also those known before), of each file at each of its backends, and
-            what was found; its ``queued`` has the ids of the tasks that are new.
+            The tasks of everything that was taken (also those known before), of each file at each of its backends: a
+            sequence that reads each from the journal when it is looked at, as long as the manager is open. And what was
+            found; its ``queued`` has the ids of the tasks that are new.
 
         Raises:
             InputError: The folder cannot be listed.
@@ -297,8 +299,8 @@ class UploadManager:
             raise InputError(f"the folder cannot be listed ({result.unreachable})", where=os.fspath(folder))
         taken = service.take_candidates(result, names)
         self._waker.wake()
-        queued = frozenset(one.row.id for one in taken if one.created)
-        return [one.row.snapshot() for one in taken], replace(result, queued=queued)
+        queued = frozenset(task_id for task_id, created in taken if created)
+        return TaskList((task_id for task_id, _ in taken), self.snapshots), replace(result, queued=queued)
 
     def scan_watched(self) -> list[ScanResult]:
         """Look at every watched folder once and queue what is whole, within the configured age."""
@@ -332,16 +334,16 @@ class UploadManager:
         deadline = None if timeout is None else self._ports.clock.monotonic() + timeout
         while True:
             turn = ending.turn()
-            now = self.task(task_id)
-            if now.state is TaskState.COMPLETED:
-                receipt = self.receipt(task_id)
-                if receipt is not None:
-                    return receipt
-            if now.state in {TaskState.FAILED, TaskState.CANCELLED}:
-                raise _task_error(now)
+            found = self.service.journal.read(lambda tx: tx.receipt(task_id) or tx.task(task_id))
+            if isinstance(found, Receipt):
+                return found
+            if found is None:
+                raise TaskNotFoundError("no task has this id", where=task_id)
+            if found.state in {TaskState.FAILED, TaskState.CANCELLED}:
+                raise _task_error(found.snapshot())
             left = 0.5 if deadline is None else min(0.5, deadline - self._ports.clock.monotonic())
             if left <= 0:
-                raise WaitTimeoutError(f"the task is {now.state} after {timeout} s", where=task_id)
+                raise WaitTimeoutError(f"the task is {found.state} after {timeout} s", where=task_id)
             ending.wait(turn, left)
 
     def task(self, task_id: str) -> Task:

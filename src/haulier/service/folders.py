@@ -79,16 +79,20 @@ class Folders:
             knows_sidecar=self.knows_sidecar,
         )
 
-    def take(self, result: ScanResult, backends: Sequence[str]) -> list[Taken]:
+    def take(self, result: ScanResult, backends: Sequence[str]) -> list[tuple[str, bool]]:
         """Queue what a scan found; what is known already gives its own task. One bad file does not stop the others.
 
         Args:
             result: What was found.
             backends: Where each file goes, the first one first.
+
+        Returns:
+            Ids of the tasks, and whether each is new.
         """
-        taken: list[Taken] = []
+        taken: list[tuple[str, bool]] = []
         for start in range(0, len(result.candidates), BATCH):
-            taken += self._take_batch(result.folder, result.candidates[start : start + BATCH], backends)
+            batch = self._take_batch(result.folder, result.candidates[start : start + BATCH], backends)
+            taken += [(one.row.id, one.created) for one in batch]
         return taken
 
     def _take_batch(self, folder: str, candidates: tuple[Candidate, ...], backends: Sequence[str]) -> list[Taken]:

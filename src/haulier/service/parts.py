@@ -18,7 +18,7 @@ from haulier.service.destinations import Destinations
 from haulier.service.disposal import Disposer
 from haulier.service.folders import Folders
 from haulier.service.holding import enough_proof
-from haulier.service.intake import Intake, Taken
+from haulier.service.intake import Intake
 from haulier.service.operations import Operations
 from haulier.service.rebuilt import go_on, rebuilt
 from haulier.service.state import Keys, Owner, open_journal, source_id, system_keyring
@@ -175,8 +175,8 @@ class Service:
             self.destinations.get(each)
         return names
 
-    def take_candidates(self, result: ScanResult, backends: Sequence[str]) -> list[Taken]:
-        """Queue what a scan found."""
+    def take_candidates(self, result: ScanResult, backends: Sequence[str]) -> list[tuple[str, bool]]:
+        """Queue what a scan found: ids of the tasks, and whether each is new."""
         return self.folders.take(result, backends)
 
     def problems(self) -> Mapping[str, str]:

@@ -69,7 +69,9 @@ class Endings:
             yield self._waker
         finally:
             with self._lock:
-                self._awaited -= Counter([task_id])
+                self._awaited[task_id] -= 1
+                if not self._awaited[task_id]:
+                    del self._awaited[task_id]
 
     def tell(self, told: Iterable[events.Event]) -> None:
         """These things happened."""
