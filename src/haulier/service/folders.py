@@ -27,7 +27,7 @@ __all__ = ["Folders"]
 
 log = logging.getLogger("haulier.manager")
 
-BATCH = 1000  # tasks written in one transaction
+BATCH = 100  # tasks written in one transaction: what it takes is kept by the C library for each thread that wrote one
 
 
 class Folders:
