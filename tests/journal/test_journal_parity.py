@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from haulier.errors import JournalError
-from haulier.journal.api import TaskFilter
+from haulier.journal.api import TaskFilter, item_of
 from haulier.journal.memory import MemoryJournal
 from haulier.journal.sqlite import SqliteJournal
 from haulier.models import Disposal, TaskState
@@ -83,7 +83,7 @@ INSERTS = st.builds(
     st.lists(NUMBERS, max_size=3),
     st.fixed_dictionaries(LANE, optional=MORE),
 )
-ITEMS = st.lists(NUMBERS.map(lambda number: identity(number).item_id), max_size=3)
+ITEMS = st.lists(NUMBERS.map(lambda number: item_of(identity(number))), max_size=3)
 UPDATE = st.builds(lambda name, members: ("update_task", (name,), members), IDS, MEMBERS)
 CALLS = st.one_of(
     INSERT,

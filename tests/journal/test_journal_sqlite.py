@@ -3,6 +3,7 @@
 import shutil
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -132,6 +133,20 @@ def test_a_migration_keeps_what_is_there(path):
     with open_journal(path, steps=[*migrations(), NEXT_STEP]) as journal:
         assert journal.read(everything) == before
         assert journal.check() == []
+
+
+def test_items_of_an_older_schema_are_found_by_their_time_a_damaged_one_is_in_nobodys_way(path):
+    older = [step for step in migrations() if step[0] < 6]
+    first, damaged = task_row(1), task_row(2)
+    with open_journal(path, steps=older) as journal:
+        journal.write(lambda tx: tx.insert_tasks([first, damaged]))
+    with raw(path) as connection:
+        connection.execute("UPDATE task SET state = 'paused', identity = '{' WHERE id = ?", (damaged.id,))
+    with open_journal(path) as journal:
+        assert journal.read(lambda tx: tx.find_item(first.item, first.backend)).id == first.id
+        assert journal.read(lambda tx: tx.find_item(damaged.item, damaged.backend)) is None
+        with pytest.raises(JournalError):
+            journal.write(lambda tx: tx.insert_task(replace(task_row(3), identity=first.identity)))
 
 
 def test_a_migration_that_fails_leaves_the_journal_as_it_was(path):

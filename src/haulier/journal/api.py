@@ -25,6 +25,7 @@ __all__ = [
     "BackendRow",
     "ClaimRow",
     "Flying",
+    "ItemKey",
     "ItemState",
     "Journal",
     "OwnerRow",
@@ -33,6 +34,7 @@ __all__ = [
     "TaskFilter",
     "TaskRow",
     "Transaction",
+    "item_of",
 ]
 
 T = TypeVar("T")
@@ -122,6 +124,11 @@ class TaskRow:
         return self.identity.item_id
 
     @property
+    def item(self) -> ItemKey:
+        """What it is about, as :meth:`Transaction.find_item` is asked."""
+        return item_of(self.identity)
+
+    @property
     def media(self) -> ArtifactRecord:
         """The media file."""
         return self.artifacts[0]
@@ -156,6 +163,11 @@ class TaskRow:
             error=self.error,
             disposal=self.disposal,
         )
+
+
+def item_of(identity: Identity) -> ItemKey:
+    """What the tasks of an item are found by."""
+    return ItemKey(identity.mtime_ns, identity.item_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +264,13 @@ class ClaimRow:
     high_water: int
 
 
+class ItemKey(NamedTuple):
+    """What the task of an item is found by: its file's time, by which the journal keeps them in order, and its id."""
+
+    mtime_ns: int
+    item_id: str
+
+
 class ItemState(NamedTuple):
     """How the task of an item stands, and the code of its last error, empty without one."""
 
@@ -287,7 +306,7 @@ class TaskFilter:
         limit: At most so many; None for all.
         disposal: Only with this disposal.
         group: Only of this group.
-        item_id: Only of this item.
+        item: Only of this item.
         waiting: Only those that wait for a time.
         newest_first: Reverse order (``after`` then means a lesser sequence, 0 from the end).
     """
@@ -298,7 +317,7 @@ class TaskFilter:
     limit: int | None = None
     disposal: Disposal | None = None
     group: str = ""
-    item_id: str = ""
+    item: ItemKey | None = None
     waiting: bool = False
     newest_first: bool = False
 
@@ -322,13 +341,13 @@ class Transaction(Protocol):
 
     def task(self, task_id: str) -> TaskRow | None: ...
 
-    def find_item(self, item_id: str, backend: str) -> TaskRow | None:
+    def find_item(self, item: ItemKey, backend: str) -> TaskRow | None:
         """The task of this item, its identity outliving its cleanup."""
 
-    def find_items(self, item_ids: Iterable[str], backend: str) -> Mapping[str, TaskRow]:
+    def find_items(self, items: Iterable[ItemKey], backend: str) -> Mapping[str, TaskRow]:
         """The tasks of these items by item id, those without one left out."""
 
-    def item_states(self, item_ids: Iterable[str], backend: str) -> Mapping[str, ItemState]:
+    def item_states(self, items: Iterable[ItemKey], backend: str) -> Mapping[str, ItemState]:
         """As :meth:`find_items`, without all that the rows hold beside."""
 
     def claim_of(self, task_id: str) -> ClaimRow | None:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from haulier.events import Event
-    from haulier.journal.api import Transaction
+    from haulier.journal.api import ItemKey, Transaction
     from haulier.models import ErrorRecord
 
 __all__ = ["MemoryJournal", "MemoryTransaction"]
@@ -167,19 +167,19 @@ class MemoryTransaction:
         row = self._all.tasks.get(task_id)
         return None if row is None else _given(row)
 
-    def find_item(self, item_id: str, backend: str) -> TaskRow | None:
+    def find_item(self, item: ItemKey, backend: str) -> TaskRow | None:
         """The task of this item."""
-        row = self._all.tasks.find(item_id, backend)
+        row = self._all.tasks.find(item.item_id, backend)
         return None if row is None else _given(row)
 
-    def find_items(self, item_ids: Iterable[str], backend: str) -> Mapping[str, TaskRow]:
+    def find_items(self, items: Iterable[ItemKey], backend: str) -> Mapping[str, TaskRow]:
         """The tasks of these items."""
-        found = ((item_id, self.find_item(item_id, backend)) for item_id in item_ids)
+        found = ((item.item_id, self.find_item(item, backend)) for item in items)
         return {item_id: row for item_id, row in found if row is not None}
 
-    def item_states(self, item_ids: Iterable[str], backend: str) -> Mapping[str, ItemState]:
+    def item_states(self, items: Iterable[ItemKey], backend: str) -> Mapping[str, ItemState]:
         """How the tasks of these items stand."""
-        found = ((item_id, self._all.tasks.find(item_id, backend)) for item_id in item_ids)
+        found = ((item.item_id, self._all.tasks.find(item.item_id, backend)) for item in items)
         return {item: ItemState(row.state, row.error.code if row.error else "") for item, row in found if row}
 
     def claim_of(self, task_id: str) -> ClaimRow | None:
@@ -220,8 +220,8 @@ class MemoryTransaction:
         tasks = self._all.tasks
         if query.group:
             return tasks.index("group", query.group)
-        if query.item_id:
-            return tasks.index("item", query.item_id)
+        if query.item:
+            return tasks.index("item", query.item.item_id)
         if query.disposal is Disposal.PENDING:
             return tasks.index("pending")
         if query.states:
@@ -430,7 +430,7 @@ def _fits(row: TaskRow, query: TaskFilter) -> bool:
         and (not query.backend or row.backend == query.backend)
         and (not query.disposal or row.disposal is query.disposal)
         and (not query.group or row.group == query.group)
-        and (not query.item_id or row.item_id == query.item_id)
+        and (not query.item or row.item_id == query.item.item_id)
         and (not query.waiting or row.not_before is not None)
     )
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import apsw
 
     from haulier.events import Event
+    from haulier.journal.api import ItemKey
     from haulier.models import ArtifactRecord, ErrorRecord
 
 __all__ = ["SqliteTransaction"]
@@ -40,7 +41,9 @@ _ARTIFACTS = (
     "SELECT task, number, role, name, path, size, mtime_ns, file_id, key, content_type, content "
     "FROM artifact WHERE task = ? ORDER BY number"
 )
-_ITEM = "item_id = ? AND backend = ?"
+_TIME = "iif(json_valid(CAST(identity AS TEXT)), json_extract(CAST(identity AS TEXT), '$.mtime_ns'), 0)"
+_ONE_ITEM = f"{_TIME} = ? AND item_id = ?"  # the time in the words of the index
+_ITEM = f"{_ONE_ITEM} AND backend = ?"
 _ITEM_ID = 1 + rows.TASK_COLUMNS.index("item_id")
 _ITEM_STATE = f"SELECT item_id, state, error FROM task WHERE {_ITEM}"
 _STATES = {state.value: state for state in TaskState}
@@ -152,19 +155,19 @@ class SqliteTransaction:
         """The task with this id."""
         return self._one("WHERE id = ?", (task_id,))
 
-    def find_item(self, item_id: str, backend: str) -> TaskRow | None:
+    def find_item(self, item: ItemKey, backend: str) -> TaskRow | None:
         """The task of this item."""
-        return self._one(f"WHERE {_ITEM}", (item_id, backend))
+        return self._one(f"WHERE {_ITEM}", (*item, backend))
 
-    def find_items(self, item_ids: Iterable[str], backend: str) -> Mapping[str, TaskRow]:
+    def find_items(self, items: Iterable[ItemKey], backend: str) -> Mapping[str, TaskRow]:
         """The tasks of these items."""
-        wanted = [(rows.bound(item_id), rows.bound(backend)) for item_id in dict.fromkeys(item_ids)]
+        wanted = [(*item, rows.bound(backend)) for item in dict.fromkeys(items)]
         found: list[tuple[Any, ...]] = self._db.executemany(f"{_TASK} WHERE {_ITEM}", wanted).fetchall()
         return {row[_ITEM_ID]: task for row, task in zip(found, self._decoded(found), strict=True)}
 
-    def item_states(self, item_ids: Iterable[str], backend: str) -> Mapping[str, ItemState]:
+    def item_states(self, items: Iterable[ItemKey], backend: str) -> Mapping[str, ItemState]:
         """How the tasks of these items stand."""
-        wanted = [(rows.bound(item_id), rows.bound(backend)) for item_id in dict.fromkeys(item_ids)]
+        wanted = [(*item, rows.bound(backend)) for item in dict.fromkeys(items)]
         found: list[tuple[Any, ...]] = self._db.executemany(_ITEM_STATE, wanted).fetchall()
         with _SoundRows():
             return {item: ItemState(_STATES[state], rows.error_code(error)) for item, state, error in found}
@@ -217,8 +220,8 @@ class SqliteTransaction:
             where("disposal = ?", str(query.disposal))
         if query.group:
             where("group_id = ?", query.group)
-        if query.item_id:
-            where("item_id = ?", query.item_id)
+        if query.item:
+            where(_ONE_ITEM, *query.item)
         if query.waiting:
             where("sequence IN (SELECT sequence FROM task WHERE not_before IS NOT NULL)")  # by the index, not in order
         clause = f"WHERE {' AND '.join(conditions)}" if conditions else ""

@@ -140,7 +140,7 @@ class Disposer:
 
     def _aside(self, row: TaskRow) -> str:
         """Where the source lies since a crash, whichever of its tasks took it there; empty when it does not."""
-        about = self.ledger.journal.read(lambda tx: tx.tasks(TaskFilter(item_id=row.item_id)))
+        about = self.ledger.journal.read(lambda tx: tx.tasks(TaskFilter(item=row.item)))
         names = dict.fromkeys(one.disposal_path for one in (row, *about) if one.disposal_path)
         return next((name for name in names if self._exists(name)), "")
 
@@ -206,7 +206,7 @@ class Disposer:
             tx.update_task(row.id, disposal=disposal)
             if disposal is not Disposal.REMOVED:
                 return
-            lost_it = [row, *filter(_thinks_it_is_there, tx.tasks(TaskFilter(item_id=row.item_id)))]
+            lost_it = [row, *filter(_thinks_it_is_there, tx.tasks(TaskFilter(item=row.item)))]
             for other in lost_it:  # it was the source of these as well
                 tx.update_task(other.id, disposal=disposal)
             sidecars = {other.sidecar_path for other in lost_it if other.sidecar_path}

@@ -97,7 +97,7 @@ def warn_of_weak_proof(upload: UploadConfig, destinations: Destinations) -> None
 
 def companions(tx: Transaction, row: TaskRow) -> list[TaskRow]:
     """The tasks of the same submit or about the same item, also this one, in order of submission."""
-    found = [*tx.tasks(TaskFilter(group=row.group)), *tx.tasks(TaskFilter(item_id=row.item_id))]
+    found = [*tx.tasks(TaskFilter(group=row.group)), *tx.tasks(TaskFilter(item=row.item))]
     return sorted({one.id: one for one in found}.values(), key=lambda one: one.sequence)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from haulier import events
 from haulier.errors import InputError, PluginError, SourceUnavailableError
-from haulier.journal.api import TaskRow
+from haulier.journal.api import TaskRow, item_of
 from haulier.models import ArtifactRecord, Role, TaskState
 from haulier.service.keys import key_from_template, safe_key
 from haulier.transfer.states import Cause, move
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from haulier.clock import Clock
     from haulier.files import Files
     from haulier.hooks.loading import Decision
-    from haulier.journal.api import Transaction
+    from haulier.journal.api import ItemKey, Transaction
     from haulier.models import Identity
     from haulier.service.rebuilt import Rebuilt
     from haulier.transfer.ledger import Ledger
 
-    _Groups = Sequence[tuple[str, Sequence[TaskRow]]]  # for each file its item id and a row for each backend
+    _Groups = Sequence[tuple[ItemKey, Sequence[TaskRow]]]  # for each file its item and a row for each backend
 
 __all__ = ["Intake", "Submission", "Taken"]
 
@@ -106,11 +106,11 @@ class Intake:
         Raises:
             InputError: A file is missing, a folder, not readable; a sidecar or its metadata is broken.
         """
-        groups = [(rows[0].item_id, rows) for rows in map(self._rows, submissions)]
+        groups = [(rows[0].item, rows) for rows in map(self._rows, submissions)]
 
         def change(tx: Transaction, told: list[events.Event]) -> list[Taken]:
             batch = _Batch(tx, told, self.clock.now(), groups)
-            taken = [taken for item_id, rows in groups for taken in batch.take(item_id, rows)]
+            taken = [taken for item, rows in groups for taken in batch.take(item.item_id, rows)]
             batch.write()
             return taken
 
@@ -122,19 +122,19 @@ class Intake:
         Args:
             submissions: With their identities, all for the same backends.
         """
-        wanted = [(one.identity or self._identity(one.path)).item_id for one in submissions]
+        wanted = [item_of(one.identity or self._identity(one.path)) for one in submissions]
         backends = (submissions[0].backend, *submissions[0].also) if submissions else ()
         found = self.ledger.journal.read(lambda tx: [tx.find_items(wanted, backend) for backend in backends])
-        settled = {item_id: rows for item_id in wanted if (rows := _settled(item_id, found))}
-        fresh = [one for one, item_id in zip(submissions, wanted, strict=True) if item_id not in settled]
+        settled = {item: rows for item in wanted if (rows := _settled(item.item_id, found))}
+        fresh = [one for one, item in zip(submissions, wanted, strict=True) if item not in settled]
         taken = iter(self.take(fresh) if fresh else ())
-        return [one for item_id in wanted for one in settled.get(item_id) or islice(taken, len(backends))]
+        return [one for item in wanted for one in settled.get(item) or islice(taken, len(backends))]
 
     def known(self, identities: Sequence[Identity], backends: Sequence[str]) -> list[bool]:
         """Which of these items have a task already at each of these backends that needs nothing of a scan."""
-        wanted = [identity.item_id for identity in identities]
+        wanted = [item_of(identity) for identity in identities]
         found = self.ledger.journal.read(lambda tx: [tx.item_states(wanted, backend) for backend in backends])
-        return [all(item_id in states and not _is_lost(*states[item_id]) for states in found) for item_id in wanted]
+        return [all(item_id in states and not _is_lost(*states[item_id]) for states in found) for _, item_id in wanted]
 
     def _rows(self, submission: Submission) -> list[TaskRow]:
         """One row for each backend, all about the same content: the file is looked at once."""
@@ -240,11 +240,11 @@ class _Batch:
         self._told = told
         self._now = now
         self._new: list[TaskRow] = []
-        asked: dict[str, list[str]] = {}
-        for item_id, rows in groups:
+        asked: dict[str, list[ItemKey]] = {}
+        for item, rows in groups:
             for row in rows:
-                asked.setdefault(row.backend, []).append(item_id)
-        self._known = {backend: dict(tx.find_items(item_ids, backend)) for backend, item_ids in asked.items()}
+                asked.setdefault(row.backend, []).append(item)
+        self._known = {backend: dict(tx.find_items(items, backend)) for backend, items in asked.items()}
 
     def take(self, item_id: str, rows: Sequence[TaskRow]) -> list[Taken]:
         """One file to its backends. Who is known already is joined by the others."""

@@ -131,7 +131,7 @@ class Draft:
             taken = 0
             for salvaged in batch:
                 row = salvaged.row
-                if tx.task(row.id) is not None or tx.find_item(row.item_id, row.backend) is not None:
+                if tx.task(row.id) is not None or tx.find_item(row.item, row.backend) is not None:
                     continue
                 again = self._again(row, has_receipt=tx.receipt(row.id) is not None)
                 tx.insert_task(again)

@@ -205,7 +205,7 @@ def everything(tx: Transaction) -> Mapping[str, Any]:
     backends = sorted({row.backend for row in rows})
     return {
         "tasks": list(rows),
-        "items": [tx.find_item(row.item_id, row.backend) for row in rows],
+        "items": [tx.find_item(row.item, row.backend) for row in rows],
         "parts": {row.id: list(tx.parts(row.id)) for row in rows},
         "sidecars": {row.sidecar_path: list(tx.sidecar_users(row.sidecar_path)) for row in rows},
         "ready": {name: list(tx.ready(name, 1e12, 1000)) for name in backends},

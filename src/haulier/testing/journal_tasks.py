@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from haulier.errors import JournalError
-from haulier.journal.api import TaskFilter, TaskRow
+from haulier.journal.api import ItemKey, TaskFilter, TaskRow, item_of
 from haulier.models import Disposal, ErrorRecord, TaskState
 from haulier.testing.journal_rows import (
     ODD_TEXTS,
@@ -67,12 +67,12 @@ class TaskCases:
         (inserted,) = insert(journal, task_row(1))
         assert inserted == replace(task_row(1), sequence=inserted.sequence)
         assert journal.read(lambda tx: tx.task(task_id(1))) == inserted
-        assert journal.read(lambda tx: tx.find_item(identity(1).item_id, "main")) == inserted
+        assert journal.read(lambda tx: tx.find_item(item_of(identity(1)), "main")) == inserted
 
     def test_nobody_is_found_in_an_empty_journal(self, journal: Journal) -> None:
         """Absence is None, not an error."""
         assert journal.read(lambda tx: tx.task(task_id(1))) is None
-        assert journal.read(lambda tx: tx.find_item(identity(1).item_id, "main")) is None
+        assert journal.read(lambda tx: tx.find_item(item_of(identity(1)), "main")) is None
         assert listed(journal) == []
 
     def test_sequences_grow_and_a_given_one_counts_for_nothing(self, journal: Journal) -> None:
@@ -96,7 +96,7 @@ class TaskCases:
         """Each way of looking up takes what was written."""
         row = full_row(1, text)
         (inserted,) = insert(journal, row)
-        assert journal.read(lambda tx: tx.find_item(row.item_id, row.backend)) == inserted
+        assert journal.read(lambda tx: tx.find_item(row.item, row.backend)) == inserted
         assert journal.read(lambda tx: tx.sidecar_users(f"/s/{text}")) == [inserted]
         assert journal.read(lambda tx: tx.tasks(TaskFilter(group=row.group, backend=row.backend))) == [inserted]
         assert journal.read(lambda tx: tx.ready(row.backend, 3.0, 5)) == [inserted]
@@ -145,8 +145,8 @@ class TaskCases:
         renewed = (replace(media(1), size=5),)
         changed = update(journal, task_id(1), identity=identity(9), artifacts=renewed)
         assert changed.artifacts == renewed
-        assert journal.read(lambda tx: tx.find_item(identity(9).item_id, "main")) == changed
-        assert journal.read(lambda tx: tx.find_item(identity(1).item_id, "main")) is None
+        assert journal.read(lambda tx: tx.find_item(item_of(identity(9)), "main")) == changed
+        assert journal.read(lambda tx: tx.find_item(item_of(identity(1)), "main")) is None
         insert(journal, task_row(2, identity=identity(1)))
 
     def test_one_item_goes_to_one_backend_once(self, journal: Journal) -> None:
@@ -263,7 +263,7 @@ class TaskCases:
         """At one backend, those without a task left out; or only how they stand."""
         failed = {"state": TaskState.FAILED, "error": ErrorRecord("server", "it said no")}
         rows = insert(journal, task_row(1), task_row(2, **failed), task_row(3, backend="second"))
-        wanted = [identity(number).item_id for number in (3, 2, 9, 1, 2)]
+        wanted = [item_of(identity(number)) for number in (3, 2, 9, 1, 2)]
         assert journal.read(lambda tx: tx.find_items(wanted, "main")) == {row.item_id: row for row in rows[:2]}
         assert journal.read(lambda tx: tx.find_items([], "main")) == {}
         assert journal.read(lambda tx: tx.item_states(wanted, "main")) == {
@@ -328,7 +328,7 @@ class TaskCases:
 
         journal.write(change)
         assert journal.read(lambda tx: tx.task(task_id(1))) is None
-        assert journal.read(lambda tx: tx.find_item(identity(1).item_id, "main")) is None
+        assert journal.read(lambda tx: tx.find_item(item_of(identity(1)), "main")) is None
         assert journal.read(lambda tx: tx.receipt(task_id(1))) == receipt(1)
         assert journal.read(lambda tx: tx.counts())[TaskState.QUEUED] == 0
         (again,) = insert(journal, task_row(1))
@@ -366,9 +366,9 @@ class TaskCases:
             replace(task_row(2, backend="second", group="h"), identity=first.identity),
             task_row(3, backend="second", group="g"),
         )
-        assert listed(journal, item_id=first.item_id) == ids(1, 2)
-        assert listed(journal, item_id=first.item_id, group="h") == ids(2)
-        assert listed(journal, item_id="none") == []
+        assert listed(journal, item=first.item) == ids(1, 2)
+        assert listed(journal, item=first.item, group="h") == ids(2)
+        assert listed(journal, item=ItemKey(first.item.mtime_ns, "none")) == []
 
     def test_tasks_that_wait_for_a_time_are_found(self, journal: Journal) -> None:
         """In whatever state."""

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from haulier.errors import JournalError
-from haulier.journal.api import AbortRow, TaskFilter
+from haulier.journal.api import AbortRow, ItemKey, TaskFilter
 from haulier.models import TaskState
 from haulier.transfer.policy import NO_SESSION, NO_TOKEN, error_record
 
@@ -183,7 +183,8 @@ class OwedAborts:
 
 def _is_in_use(tx: Transaction, owed: AbortRow) -> bool:
     """Whether a task goes on with the session after all, as one of a journal made of an older one's pages may."""
-    rows = (tx.task(owed.task), tx.find_item(owed.item_id, owed.backend))
+    item = ItemKey(owed.artifacts[0].mtime_ns, owed.item_id)  # of the media file
+    rows = (tx.task(owed.task), tx.find_item(item, owed.backend))
     return any(
         row is not None and row.backend == owed.backend and row.token is not None and row.nonce == owed.nonce
         for row in rows

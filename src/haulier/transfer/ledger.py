@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from haulier import events
 from haulier.errors import HaulierError, LeaseLostError, SourceChangedError
-from haulier.journal.api import TaskFilter
+from haulier.journal.api import TaskFilter, item_of
 from haulier.models import Disposal, Receipt, TaskState
 from haulier.transfer import notices
 from haulier.transfer.aborts import drop_session, free_aborts, owe_abort, wake_aborts
@@ -362,7 +362,7 @@ class Ledger:
         changes: dict[str, Any],
     ) -> Cause:
         identity, artifacts = renewed
-        other = tx.find_item(identity.item_id, row.backend)
+        other = tx.find_item(item_of(identity), row.backend)
         if other is not None and other.id != row.id:
             changes["error"] = error_record(
                 SourceChangedError(f"the new content has its own task {other.id}", where=row.media.path),
