@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from haulier.backends.filesystem import FilesystemBackend, FilesystemOptions
 from haulier.backends.lasting_folders import SETTLED, LastingFolders
 from haulier.backends.local_disk import LocalDisk
 from haulier.errors import TransferError
@@ -94,3 +95,26 @@ def test_what_is_remembered_is_bounded(tmp_path, disk):
         lasting.keep(str(folder))
     lasting.keep(str(folders[0]))
     assert disk.synced[-1] == str(folders[0]), "forgotten, and so synced again"
+
+
+class EarlyDisk(LocalDisk):
+    """Remembers which bytes the device was given before the file was synced."""
+
+    def __init__(self):
+        super().__init__()
+        self.begun = []
+
+    def begin_sync(self, file, offset, size):
+        self.begun.append((offset, offset + size))
+        super().begin_sync(file, offset, size)
+
+
+def test_a_large_part_goes_to_the_device_while_it_arrives(tmp_path, drive_for):
+    disk = EarlyDisk()
+    backend = FilesystemBackend("archive", FilesystemOptions(str(tmp_path / "archive")), disk=disk)
+    content = bytes(range(256)) * (36 * 4096)
+    drive = drive_for(backend, content, part_size=18 << 20)
+    drive.run()
+    ends = [end >> 20 for _, end in disk.begun]
+    assert ends == [4, 8, 12, 16, 22, 26, 30, 34]
+    assert (tmp_path / "archive/2026/a.mp4").read_bytes() == content

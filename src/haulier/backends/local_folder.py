@@ -131,8 +131,10 @@ class LocalFolder:
 
     def folders(self, key: str) -> tuple[str, ...]:
         """The folders that hold a key, the root first."""
-        parts = key.split("/")[:-1]
-        return tuple(os.path.join(self.root, *parts[:depth]) for depth in range(len(parts) + 1))
+        found = [self.root]
+        for part in key.split("/")[:-1]:
+            found.append(os.path.join(found[-1], part))
+        return tuple(found)
 
     def make_folders(self, key: str) -> None:
         """Make the folders that hold a key; most often none but the last is missing."""
@@ -183,6 +185,11 @@ class LocalFolder:
         with disk_errors(path):
             while block:
                 block = block[self.disk.write(file, block) :]
+
+    def begin_sync(self, file: io.FileIO, offset: int, size: int, path: str) -> None:
+        """Let the device begin with bytes that were written, so that :meth:`sync` has little left to wait for."""
+        with disk_errors(path):
+            self.disk.begin_sync(file, offset, size)
 
     def sync(self, file: io.FileIO, path: str) -> None:
         """Bring an open file's bytes to the device."""

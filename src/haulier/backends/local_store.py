@@ -117,11 +117,15 @@ class LocalStore:
         with self._folder.opened(path) as file:
             self._stand_at(file, part, path)
             block = memoryview(bytearray(min(BLOCK, part.size)))
-            rest = part.size
+            rest, begun = part.size, 0
             while rest and (count := body.readinto(block[:rest])):
                 context.check_cancelled()
                 self._folder.write(file, block[:count], path)
                 rest -= count
+                written = part.size - rest
+                if written - begun >= _BEGIN_SYNC:
+                    self._folder.begin_sync(file, part.offset + begun, written - begun, path)
+                    begun = written
             if rest:
                 raise IntegrityError(f"the part ended {rest} bytes early", where=path)
             self._folder.sync(file, path)
@@ -223,10 +227,10 @@ class LocalStore:
         return True
 
     def _publish(self, upload: Upload, artifact: Artifact, sha256: str, context: Context) -> None:
-        partial, target = self._partial(upload, artifact), self._folder.path(artifact.key)
+        partial = self._partial(upload, artifact)
         if self._folder.size(partial) is not None:
             self._folder.make_folders(artifact.key)
-            self._folder.path(artifact.key)  # again: folders that were missing before may be links now
+            target = self._folder.path(artifact.key)  # again: folders that were missing before may be links now
             self._rename(partial, target, artifact, sha256, context)
         self._keep_name(artifact)
 
@@ -255,3 +259,6 @@ class LocalStore:
 
 _TRIED = ("write", "read", "delete")
 _PROBE = b"haulier"
+
+_BEGIN_SYNC = 4 << 20
+"""Bytes of a part after which the device is given what was written, while the rest is still on its way."""
