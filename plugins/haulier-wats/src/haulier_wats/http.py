@@ -13,7 +13,6 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.auth import AuthBase
-from requests.structures import CaseInsensitiveDict
 
 from haulier.backends.http_errors import clean_reason, error_for_status, parse_retry_after, public_url
 from haulier.backends.http_wire import Exchange, WireAdapter, tls_context
@@ -225,14 +224,22 @@ class Http:
         exchange: Exchange,
     ) -> requests.Response:
         # Not Session.send: it reads the whole body of a redirect and prepares the next request, even when told not to.
-        fields = CaseInsensitiveDict(self._session.headers)
-        fields.update(headers or {})
-        request = requests.Request(method, url, headers=fields, data=body, auth=self._auth)
-        prepared = request.prepare()
+        prepared = self._prepared(method, url, headers, body)
         settings = self._settings_for(url)
         adapter = self._adapter(url)
         with exchange:
             return adapter.send(prepared, timeout=timeout, **settings)
+
+    def _prepared(
+        self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | Outgoing | None
+    ) -> requests.PreparedRequest:
+        """The request, made step by step: what is left out (cookies, hooks, parameters) is half of the work."""
+        prepared = requests.PreparedRequest()
+        prepared.prepare_method(method)
+        prepared.prepare_url(url, None)
+        prepared.prepare_headers({**self._session.headers, **(headers or {})})
+        prepared.prepare_body(body, None)
+        return self._auth(prepared)
 
     def _settings_for(self, url: str) -> dict[str, Any]:
         """Proxies and certificates for an origin: looked up in the environment once, and anew after a failure there."""
