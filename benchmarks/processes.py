@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from benchmarks.files import Workload
 
 
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""Of every contestant: one that may not keep its bytecode compiles its libraries anew in each run."""
+
+
 @dataclass(frozen=True)
 class Cost:
     """What a whole process cost.
@@ -67,7 +71,7 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None, log: Path
         began = time.perf_counter()
         child = subprocess.Popen(
             list(command),
-            env={**os.environ, **(environment or {})},
+            env={**_ENVIRONMENT, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,

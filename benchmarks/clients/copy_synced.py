@@ -1,6 +1,7 @@
 """A copy with the guarantees of Haulier's `filesystem` and no queue: FOLDER TARGET.
 
-Each file is written under another name, synced, read back and compared, renamed, and its folder synced.
+Each file is written under another name, synced, dropped from the cache, read back and compared, given its name only if
+that is free, and the folders with a new entry are synced. One file after the other: nothing is shared between files.
 """
 
 import hashlib
@@ -27,14 +28,21 @@ def copied(source: Path, draft: Path) -> str:
     return digest.hexdigest()
 
 
+def read_back(draft: Path) -> str:
+    with draft.open("rb", buffering=0) as stored:
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(stored.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return hashlib.file_digest(stored, "sha256").hexdigest()
+
+
 folder, target = map(Path, sys.argv[1:])
 for path in sorted(folder.iterdir()):
     place = target / hashlib.sha256(path.name.encode()).hexdigest()[:16]
+    draft = place / f".{path.name}"
     place.mkdir(parents=True)
     sync_folder(target)
-    sent = copied(path, place / f".{path.name}")
-    with (place / f".{path.name}").open("rb") as stored:
-        if hashlib.file_digest(stored, "sha256").hexdigest() != sent:
-            raise SystemExit(f"{path} differs")
-    (place / f".{path.name}").rename(place / path.name)
+    if copied(path, draft) != read_back(draft):
+        raise SystemExit(f"{path} differs")
+    (place / path.name).hardlink_to(draft)  # a rename would replace what has the name
+    draft.unlink()
     sync_folder(place)
