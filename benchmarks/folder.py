@@ -45,9 +45,14 @@ def contestants(source: Path, home: Path, threads: int) -> list[Contestant]:
     rclone = [beside_python("rclone"), "--config", "/dev/null", "copy", "--no-traverse", str(source), str(store)]
     return [
         Contestant(
-            "haulier", haulier, "durable queue and receipts; each file synced, read back past the cache, compared", stored(store)
+            "haulier",
+            haulier,
+            "durable queue and receipts; each file synced, read back past the cache, compared",
+            stored(store),
         ),
-        Contestant("copy", lambda _: copy, "each file and folder synced, read back past the cache, compared", stored(store)),
+        Contestant(
+            "copy", lambda _: copy, "each file and folder synced, read back past the cache, compared", stored(store)
+        ),
         Contestant("rclone", lambda _: rclone, "MD5 compared; nothing synced", stored(store)),
     ]
 
