@@ -61,6 +61,10 @@ def test_an_upload_whose_worker_is_ended_while_it_waits_leaves_no_source_open():
     assert [outcome.broken for outcome in outcomes] == [None, None]
 
 
+def test_files_that_changed_while_the_journal_was_full_are_waited_for():
+    assert run_seed(819165271).broken is None
+
+
 def test_a_resumed_task_does_not_wait_for_a_time_that_a_clock_set_back_made_far(tmp_path):
     destination = MemoryBackend("main", MemoryOptions())
     rig = UploadRig(MemoryJournal(), destination)

@@ -109,7 +109,7 @@ class World:
         self.nonces = itertools.count(1)
         self.writes = itertools.count(1)
         self.faults = 0
-        self.look_again_by = 0.0  # virtual time by which a folder that was away is looked at again
+        self.look_again_by = 0.0  # virtual time by which folders are looked at again, whatever kept agents from it
         self.checks = Checks(self.journal, self.stores, self._chain_key, self._is_away)
         self.managers: dict[str, UploadManager] = {}
         self.restarts: dict[str, float] = {}
@@ -474,7 +474,10 @@ class World:
         if self.folder.exists():
             self.folder.rename(away)
             self.after(seconds, lambda: away.rename(self.folder))
-            self.look_again_by = self.scheduler.time + seconds + 340.0
+            self._look_again(seconds + 340.0)
+
+    def _look_again(self, seconds: float) -> None:
+        self.look_again_by = max(self.look_again_by, self.scheduler.time + seconds)
 
     def _on_unreadable(self, number: int, seconds: int) -> None:
         self.disk.unreadable.add(str(self._path(number)))
@@ -486,6 +489,7 @@ class World:
 
     def _on_journal_full(self, seconds: int) -> None:
         self.journal_full_until = self.scheduler.time + seconds
+        self._look_again(seconds + 100.0)  # who cannot write scans less often, and a changed file is looked at twice
 
     def _on_clock(self, seconds: float) -> None:
         """The wall clock is set, or the machine slept."""
