@@ -690,7 +690,7 @@ def test_a_source_that_changed_before_the_commit_is_not_committed():
     assert "IntendCommit" not in claim.kinds
 
 
-def test_after_a_failure_nothing_new_is_begun_and_all_that_is_under_way_is_awaited():
+def test_after_a_failure_nothing_new_is_begun_and_what_arrives_all_the_same_is_journalled():
     claim = Claim(60, abilities=PARALLEL, window=3)
     first, second, third = claim.send(3)
     error = ServerError("500")
@@ -699,6 +699,10 @@ def test_after_a_failure_nothing_new_is_begun_and_all_that_is_under_way_is_await
     claim.machine.failed(third, ServerError("another"))
     assert claim.machine.next() is None
     claim.report(first)
+    saving = claim.machine.next()
+    assert isinstance(saving, do.SaveAck)
+    assert saving.row.number == first.part.number
+    claim.report(saving)
     assert claim.machine.next() == do.Conclude(Failed(error, keep_session=True))
 
 

@@ -159,10 +159,9 @@ class UploadMachine:
     def next(self) -> Action | None:
         """The next action, or None while outcomes are awaited."""
         if self._failure is not None:
-            self._todo.clear()
-            if not self._pending:
-                return self._conclude_failure(self._failure)
-            return None
+            self._todo = deque(waiting for waiting in self._todo if isinstance(waiting, SaveAck))
+            if not self._todo:
+                return None if self._pending else self._conclude_failure(self._failure)
         if not self._todo and self._after_drain is not None:
             if self._pending:
                 return None
