@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from haulier.cli.documents import error_document, sent_document
 from haulier.cli.exit_codes import ExitCode, exit_code_of, first_of
 from haulier.cli.outcome import code_of, failure_of, suspension_errors, uploads_table
 from haulier.cli.progress import choose_display
-from haulier.cli.uploading import Uploading, tasks_of
+from haulier.cli.uploading import Uploading, states_of, tasks_of, uploads_of
 from haulier.errors import HaulierError, InputError, JournalUnavailableError, PluginError
 from haulier.models import ErrorRecord, TaskState
 
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 
     from haulier.cli.session import Session
     from haulier.cli.signals import StopSignals
-    from haulier.models import BackendStatus, Receipt, Task
+    from haulier.models import BackendStatus, Task
 
 __all__ = ["Batch"]
+
+MOST_SHOWN = 1000  # events: what came of each task is in the report
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Batch:
         self.session = session
         self._signals = signals
         self._display = choose_display(session.output)
-        self._uploading = Uploading(session, signals, self._display, patience=patience)
+        self._uploading = Uploading(session, signals, self._display, patience=patience, events=MOST_SHOWN)
         self._task_ids: dict[str, None] = {}
         self._refused: list[_Refused] = []
         self._more: list[ExitCode] = []
@@ -77,7 +80,9 @@ class Batch:
             self._refuse(file, InputError("its name cannot be written as text", where=file, advice=advice))
         else:
             self.adopt(
-                one for one in manager.tasks(group=task.group) if one.item_id == task.item_id and one.backend in names
+                one.id
+                for one in manager.tasks(group=task.group)
+                if one.item_id == task.item_id and one.backend in names
             )
 
     def _refuse(self, file: str, error: HaulierError) -> None:
@@ -86,19 +91,19 @@ class Batch:
         backend = self.session.settings.backend or manager.config.upload.backend
         self._refused.append(_Refused(manager.service.ports.files.canonical(file), backend, error))
 
-    def adopt(self, tasks: Iterable[Task], *, revive: bool = True) -> None:
+    def adopt(self, task_ids: Iterable[str], *, revive: bool = True) -> None:
         """Take tasks of the journal in; what failed earlier is tried again.
 
         Args:
-            tasks: Snapshots.
+            task_ids: Which.
             revive: Whether cancelled tasks are tried again too; else they are left out.
         """
-        for task in tasks:
-            if task.state is TaskState.CANCELLED and not revive:
+        for task_id, state in states_of(self.session, task_ids):
+            if state is TaskState.CANCELLED and not revive:
                 continue
-            if task.state in {TaskState.FAILED, TaskState.CANCELLED} and task.id not in self._task_ids:
-                self.session.manager.retry(task.id)
-            self._task_ids[task.id] = None
+            if state in {TaskState.FAILED, TaskState.CANCELLED} and task_id not in self._task_ids:
+                self.session.manager.retry(task_id)
+            self._task_ids[task_id] = None
 
     def note(self, code: ExitCode) -> None:
         """Let something else have a say in the exit code."""
@@ -112,7 +117,7 @@ class Batch:
         Raises:
             StopRequestedError: Somebody asked to stop.
         """
-        if all(task.state.settled for task in tasks_of(self.session, self._task_ids)):
+        if all(state.settled for _, state in states_of(self.session, self._task_ids)):
             return
         if not self.session.manager.config.upload.enabled:
             self.session.output.warn("uploading is switched off (upload.enabled); the tasks stay queued")
@@ -141,33 +146,39 @@ class Batch:
         """
         self._uploading.finish()
         manager, output = self.session.manager, self.session.output
-        tasks = tasks_of(self.session, self._task_ids)
-        receipts = [manager.receipt(task.id) if task.state is TaskState.COMPLETED else None for task in tasks]
-        uploads: list[tuple[Task, Receipt | None]] = list(zip(tasks, receipts, strict=True))
+        states = list(states_of(self.session, self._task_ids))
+        ended_badly = [task_id for task_id, state in states if state in {TaskState.FAILED, TaskState.CANCELLED}]
+        left = [task_id for task_id, state in states if not state.settled]
         summary = manager.status()
         backends = {backend.name: backend for backend in summary.backends}
-        for error in filter(None, map(failure_of, tasks)):
+        for error in filter(None, map(failure_of, tasks_of(self.session, ended_badly))):
             output.error(error)
         interrupted = self._signals.received is not None
-        left = [task for task in tasks if not task.state.settled]
         if summary.journal_error is not None:
             output.error(JournalUnavailableError(summary.journal_error, advice=""))
-        if not interrupted and not queued_is_done:
-            for error in suspension_errors(left, backends):
-                output.error(error)
-            self._tell_of_waiting(left, backends)
-        document = {
-            "tasks": [*(sent_document(task, receipt) for task, receipt in uploads), *map(_refused, self._refused)],
-            **(extra or {}),
-        }
-        output.result(document, [uploads_table(uploads)] if uploads else [])
+        codes = {ExitCode.FAILED} if ended_badly else set()
+        if not queued_is_done:
+            tasks_left = tasks_of(self.session, left)
+            codes.update(code_of(task, backends) for task in tasks_left)
+            if not interrupted:
+                for error in suspension_errors(tasks_left, backends):
+                    output.error(error)
+                self._tell_of_waiting(tasks_left, backends)
+        self._write([task_id for task_id, _ in states], extra)
         if interrupted:
-            return self._interrupted(left)
-        refused = [exit_code_of(one.error) for one in self._refused]
-        judged = [task for task in tasks if task.state.settled or not queued_is_done]
-        return first_of([*(code_of(task, backends) for task in judged), *refused, *self._more])
+            return self._interrupted(len(left))
+        refused = (exit_code_of(one.error) for one in self._refused)
+        return first_of([*codes, *refused, *self._more])
 
-    def _tell_of_waiting(self, left: list[Task], backends: Mapping[str, BackendStatus]) -> None:
+    def _write(self, task_ids: Sequence[str], extra: Mapping[str, Any] | None) -> None:
+        uploads = uploads_of(self.session, task_ids)
+        if self.session.settings.json:
+            tasks = (sent_document(task, receipt) for task, receipt in uploads)
+            self.session.output.document({"tasks": chain(tasks, map(_refused, self._refused)), **(extra or {})})
+        elif task_ids:
+            self.session.output.lines(uploads_table(uploads))
+
+    def _tell_of_waiting(self, left: Iterable[Task], backends: Mapping[str, BackendStatus]) -> None:
         """Say of each task that is left for a reason of its own what that is."""
         for task in left:
             backend = backends.get(task.backend)
@@ -176,8 +187,8 @@ class Batch:
             elif task.error is not None and (backend is None or backend.suspended is None):
                 self.session.output.warn(f"{task.path}: is left for later: {task.error.what}")
 
-    def _interrupted(self, left: list[Task]) -> ExitCode:
-        stay = "1 task stays" if len(left) == 1 else f"{len(left)} tasks stay"
+    def _interrupted(self, left: int) -> ExitCode:
+        stay = "1 task stays" if left == 1 else f"{left} tasks stay"
         self.session.output.remark(f"interrupted; {stay} queued, `haulier run` or the same command goes on")
         return ExitCode.INTERRUPTED
 

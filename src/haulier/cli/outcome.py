@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from haulier.cli.exit_codes import ExitCode
-from haulier.cli.text import size_text, table_text
+from haulier.cli.text import size_text, table_lines
 from haulier.errors import HaulierError, error_from_code
 from haulier.models import SuspensionReason, TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from haulier.models import BackendStatus, Receipt, Task
 
 __all__ = ["code_of", "failure_of", "suspension_errors", "uploads_table"]
+
+_FIRST = 1000  # uploads
 
 
 def code_of(task: Task, backends: Mapping[str, BackendStatus]) -> ExitCode:
@@ -39,13 +43,14 @@ def failure_of(task: Task) -> HaulierError | None:
     return error_from_code(error.code, what, where=task.path, advice=error.advice)
 
 
-def suspension_errors(left: Sequence[Task], backends: Mapping[str, BackendStatus]) -> Iterator[HaulierError]:
+def suspension_errors(left: Iterable[Task], backends: Mapping[str, BackendStatus]) -> Iterator[HaulierError]:
     """Why tasks were left queued, backend by backend."""
-    for name in dict.fromkeys(task.backend for task in left if task.state is not TaskState.PAUSED):
+    counts = Counter((task.backend, task.state is TaskState.PAUSED) for task in left)
+    for name in dict.fromkeys(name for name, paused in counts if not paused):
         backend = backends.get(name)
         if backend is None or backend.suspended is None or backend.error is None:
             continue
-        count = sum(1 for task in left if task.backend == name)
+        count = counts[name, True] + counts[name, False]
         reason = f"{backend.error.where}: {backend.error.what}" if backend.error.where else backend.error.what
         what = f"{_tasks(count)} queued, the backend is suspended ({backend.suspended}): {reason}"
         stays = "`haulier run` or the next `haulier send` goes on when it is back"
@@ -57,13 +62,13 @@ def _tasks(count: int) -> str:
     return "1 task stays" if count == 1 else f"{count} tasks stay"
 
 
-def uploads_table(uploads: Iterable[tuple[Task, Receipt | None]]) -> str:
-    """Tasks with what their receipts prove, and their backends where these are several."""
-    shown = list(uploads)
-    several = len({task.backend for task, _ in shown}) > 1
-    return table_text(
+def uploads_table(uploads: Iterator[tuple[Task, Receipt | None]]) -> Iterator[str]:
+    """Tasks with what their receipts prove, line by line; their backends where the first of them have several."""
+    first = list(islice(uploads, _FIRST))
+    several = len({task.backend for task, _ in first}) > 1
+    return table_lines(
         ("FILE", *(["BACKEND"] if several else []), "STATUS", "SIZE", "PROOF", "LOCATION", "TASK"),
-        [
+        (
             (
                 task.path.replace("\\", "/").rpartition("/")[2],
                 *([task.backend] if several else []),
@@ -73,7 +78,7 @@ def uploads_table(uploads: Iterable[tuple[Task, Receipt | None]]) -> str:
                 receipt.location if receipt else "-",
                 task.id,
             )
-            for task, receipt in shown
-        ],
+            for task, receipt in chain(first, uploads)
+        ),
         right=("SIZE",),
     )

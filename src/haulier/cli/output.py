@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from haulier.cli.text import printable
@@ -65,12 +66,24 @@ class Output:
         if self.settings.json:
             self.document(document)
         else:
-            for line in lines:
-                _write_line(sys.stdout, line)
+            self.lines(lines)
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Write text, as it comes."""
+        for line in lines:
+            sys.stdout.write(line + "\n")
+        sys.stdout.flush()
 
     def document(self, document: Mapping[str, Any]) -> None:
-        """Write a JSON document. Anything but ASCII is escaped: it arrives whatever the console's encoding is."""
-        _write_line(self.settings.documents or sys.stdout, json.dumps(document, indent=2, default=str))
+        """Write a JSON document. Anything but ASCII is escaped: it arrives whatever the console's encoding is.
+
+        What is an iterator in it is written as an array, element by element.
+        """
+        stream = self.settings.documents or sys.stdout
+        for piece in _pieces(document):
+            stream.write(piece)
+        stream.write("\n")
+        stream.flush()
 
     # -- stderr ------------------------------------------------------------------------------------------------
 
@@ -124,6 +137,31 @@ class Output:
             _write_line(sys.stderr, context.get_usage())
             _write_line(sys.stderr, f"`{path} --help` tells more.")
         _write_line(sys.stderr, f"error: {printable(message)}")
+
+
+def _pieces(document: Mapping[str, Any]) -> Iterator[str]:
+    """The text of ``json.dumps`` with an indent of two."""
+    before = "{"
+    for name, value in document.items():
+        yield f"{before}\n  {json.dumps(name)}: "
+        before = ","
+        if isinstance(value, Iterator):
+            yield from _array(value)
+        else:
+            yield _indented(value, 2)
+    yield "\n}" if document else "{}"
+
+
+def _array(elements: Iterator[Any]) -> Iterator[str]:
+    before = "["
+    for element in elements:
+        yield f"{before}\n    {_indented(element, 4)}"
+        before = ","
+    yield "[]" if before == "[" else "\n  ]"
+
+
+def _indented(value: Any, depth: int) -> str:
+    return json.dumps(value, indent=2, default=str).replace("\n", "\n" + " " * depth)
 
 
 def _write_line(stream: TextIO, text: str) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from haulier.clock import seconds_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["age_text", "printable", "rate_text", "size_text", "table_text", "time_text"]
+__all__ = ["age_text", "printable", "rate_text", "size_text", "table_lines", "table_text", "time_text"]
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP = 1024
+_MEASURED = 1000  # rows of a table
 
 
 def size_text(size: float) -> str:
@@ -53,20 +55,24 @@ def printable(text: str) -> str:
 
 
 def table_text(head: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> str:
-    """Columns, aligned by blanks.
+    """Columns, aligned by blanks, see :func:`table_lines`."""
+    return "\n".join(table_lines(head, rows, right=right))
+
+
+def table_lines(head: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> Iterator[str]:
+    """Columns, aligned by blanks, line by line; of very many rows the first thousand say how wide they are.
 
     Args:
         head: Titles.
         rows: Cells; each is made printable.
         right: Titles of the columns that are aligned to the right.
     """
-    lines = [list(head), *([printable(str(cell)) for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    printed = ([printable(str(cell)) for cell in row] for row in rows)
+    first = [list(head), *islice(printed, _MEASURED)]
+    widths = [max(len(line[column]) for line in first) for column in range(len(head))]
     to_the_right = {index for index, title in enumerate(head) if title in set(right)}
-    return "\n".join(
-        "  ".join(
+    for line in chain(first, printed):
+        yield "  ".join(
             cell.rjust(width) if index in to_the_right else cell.ljust(width)
             for index, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
-        for line in lines
-    )

@@ -2,32 +2,65 @@
 
 from __future__ import annotations
 
+from collections import deque
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from haulier.cli.standing import stand_of, wait_until_still
+from haulier.cli.standing import Stand, stand_of, wait_until_still
 from haulier.clock import SystemClock
 from haulier.models import Disposal, TaskState
+from haulier.service.task_list import TaskList
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Container
+    from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 
     from haulier.cli.progress import Display
     from haulier.cli.session import Session
     from haulier.cli.signals import StopSignals
-    from haulier.cli.standing import Stand
     from haulier.events import Event
-    from haulier.models import Task
+    from haulier.journal.api import ClaimRow, Transaction
+    from haulier.models import Receipt, Task
 
-__all__ = ["Uploading", "tasks_of"]
+__all__ = ["Uploading", "states_of", "tasks_of", "uploads_of"]
+
+PAGE = 200  # tasks that are read at once
 
 DISPOSAL_SECONDS = 8.0  # sources are let go of every five seconds
 GLANCE_SECONDS = 0.5  # between two looks for a stop signal; stopping as a whole may take two seconds
 
 
-def tasks_of(session: Session, task_ids: Collection[str]) -> list[Task]:
-    """Snapshots of tasks in the order of their ids, of one moment."""
-    rows = session.manager.service.journal.read(lambda tx: [tx.task(task_id) for task_id in task_ids])
-    return [row.snapshot() for row in rows if row is not None]
+def tasks_of(session: Session, task_ids: Collection[str]) -> TaskList:
+    """Tasks in the order of their ids, each read when it is looked at: they may be very many."""
+    return TaskList(task_ids, session.manager.snapshots)
+
+
+def states_of(session: Session, task_ids: Iterable[str]) -> Iterator[tuple[str, TaskState]]:
+    """Ids of tasks with their states, in their order; cheaper than the whole of each."""
+
+    def query(ids: Sequence[str], tx: Transaction) -> list[ClaimRow | None]:
+        return [tx.claim_of(task_id) for task_id in ids]
+
+    for ids in _pages(task_ids):
+        claims = session.manager.service.journal.read(partial(query, ids))
+        yield from ((one, claim.state) for one, claim in zip(ids, claims, strict=True) if claim is not None)
+
+
+def uploads_of(session: Session, task_ids: Iterable[str]) -> Iterator[tuple[Task, Receipt | None]]:
+    """Tasks with the receipts of those that are completed, in the order of their ids."""
+
+    def query(ids: Sequence[str], tx: Transaction) -> list[tuple[Task, Receipt | None]]:
+        rows = [row for row in map(tx.task, ids) if row is not None]
+        return [(row.snapshot(), tx.receipt(row.id) if row.state is TaskState.COMPLETED else None) for row in rows]
+
+    for ids in _pages(task_ids):
+        yield from session.manager.service.journal.read(partial(query, ids))
+
+
+def _pages(task_ids: Iterable[str]) -> Iterator[Sequence[str]]:
+    left = iter(task_ids)
+    while page := tuple(islice(left, PAGE)):
+        yield page
 
 
 class Uploading:
@@ -38,17 +71,24 @@ class Uploading:
         signals: Entered; ends every wait.
         display: Shows events.
         patience: See :func:`haulier.cli.standing.wait_until_still`.
+        events: Most that wait to be shown; the oldest go where more come while nobody looks.
     """
 
     def __init__(
-        self, session: Session, signals: StopSignals, display: Display, *, patience: float | None = None
+        self,
+        session: Session,
+        signals: StopSignals,
+        display: Display,
+        *,
+        patience: float | None = None,
+        events: int = 100_000,
     ) -> None:
         self.session = session
         self.clock = SystemClock()
         self._signals = signals
         self._display = display
         self._patience = patience
-        self._events = session.manager.event_queue(maxsize=100_000)
+        self._events = session.manager.event_queue(maxsize=events)
         self._watchers: list[Callable[[Event], None]] = []
 
     def on_event(self, watcher: Callable[[Event], None]) -> None:
@@ -102,15 +142,23 @@ class Uploading:
         Raises:
             StopRequestedError: Somebody asked to stop.
         """
-        pending = list(dict.fromkeys(task_ids))
+        pending = deque(dict.fromkeys(task_ids))
 
-        def look() -> list[Stand]:
-            nonlocal pending
+        def look() -> set[Stand]:
+            """Of very many tasks one that moves is enough; those that ended are never looked at again."""
             suspended = self.session.manager.service.suspended()
-            unfinished = [task for task in tasks_of(self.session, pending) if not task.state.settled]
-            pending = [task.id for task in unfinished]
             now = self.clock.now()
-            return [stand_of(task, suspended.get(task.backend), now) for task in unfinished]
+            stands: set[Stand] = set()
+            for _ in range(len(pending)):
+                row = self.session.manager.service.journal.read(lambda tx: tx.task(pending[0]))
+                if row is None or row.state.settled:
+                    pending.popleft()
+                    continue
+                stands.add(stand_of(row.snapshot(), suspended.get(row.backend), now))
+                if Stand.MOVING in stands:
+                    break
+                pending.rotate(-1)
+            return stands
 
         self.wait_still(look)
 
@@ -134,12 +182,17 @@ class Uploading:
         if not manager.config.upload.delete_after_upload or manager.service.journal.read(awaits_confirmation):
             return
         end = self.clock.monotonic() + DISPOSAL_SECONDS
-        while self.clock.monotonic() < end:
-            tasks = tasks_of(self.session, task_ids)
-            waiting = {task.group for task in tasks if task.state is not TaskState.COMPLETED}  # theirs cannot go yet
-            if not any(task.disposal is Disposal.PENDING and task.group not in waiting for task in tasks):
-                return
+        waiting: set[str] = set()  # groups whose sources cannot go yet
+        pending: dict[str, str] = {}  # groups by the tasks whose sources may
+        for task in tasks_of(self.session, task_ids):
+            if task.state is not TaskState.COMPLETED:
+                waiting.add(task.group)
+            elif task.disposal is Disposal.PENDING:
+                pending[task.id] = task.group
+        left = [task_id for task_id, group in pending.items() if group not in waiting]
+        while left and self.clock.monotonic() < end:
             self.pause(0.2)
+            left = [task.id for task in tasks_of(self.session, left) if task.disposal is Disposal.PENDING]
 
     def _tell(self, event: Event) -> None:
         self._display.show(event)

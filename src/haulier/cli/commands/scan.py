@@ -70,7 +70,7 @@ def _take(
     tasks, result = session.manager.scan(
         folder, max_age_days=max_age_days, backend=session.settings.backend, also=also or None, settled=settled
     )
-    batch.adopt(tasks, revive=False)  # what was given up stays so: nobody named it
+    batch.adopt(tasks.ids, revive=False)  # what was given up stays so: nobody named it
     return result
 
 
