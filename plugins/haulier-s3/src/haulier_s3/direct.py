@@ -1,4 +1,4 @@
-"""The calls that carry a body, without what boto3 does around each: signed by botocore, sent by urllib3.
+"""The calls that carry a body, without what boto3 does around each: signed by botocore, sent as they are.
 
 boto3 costs several times as much processor time for a small object as the request itself. Where the service is, how
 parameters become header fields and answers become members, is still botocore's knowledge (its endpoint rules and its
@@ -7,6 +7,7 @@ service model); so are its exceptions, which are raised here as boto3 would.
 
 from __future__ import annotations
 
+import ssl
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from haulier_s3.bodies import OutgoingBody
+    from haulier_s3.connections import Answer
 
 __all__ = ["OPERATIONS", "Direct", "Elsewhere"]
 
@@ -22,8 +24,6 @@ OPERATIONS = {"put_object": "PutObject", "upload_part": "UploadPart"}
 """What is sent here, by boto3's names."""
 
 _BLOCK = 256 << 10  # bytes, with each call of the system
-_CONNECTIONS = 64
-_LONGEST_ANSWER = 1 << 20
 _LEAST_ERROR = 300
 _FOR_THE_REGION = frozenset({HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.BAD_REQUEST})
 _MARK = "key"
@@ -35,10 +35,43 @@ class Elsewhere(Exception):  # noqa: N818  it is no error: boto3 knows where to 
     """The bucket is in another region than requests are signed for."""
 
 
-class _Answer(NamedTuple):
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+class _Operation(NamedTuple):
+    """What botocore's model says of an operation."""
+
+    name: str
+    output: Any
+    inputs: Mapping[str, tuple[str, str]]  # by parameter: whether it is a field, several or of the query, and its name
+    outputs: Mapping[str, str]  # by member: its field, in lower case
+
+    @classmethod
+    def of(cls, model: Any) -> _Operation:
+        """As the model has it."""
+        inputs = {
+            name: (member.serialization.get("location", ""), member.serialization.get("name", name))
+            for name, member in model.input_shape.members.items()
+        }
+        outputs = {
+            name: member.serialization.get("name", name).lower() for name, member in model.output_shape.members.items()
+        }
+        return cls(model.name, model.output_shape, inputs, outputs)
+
+    def written(self, parameters: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+        """Parameters as header fields and as a query."""
+        fields: dict[str, str] = {}
+        query: dict[str, str] = {}
+        for name, value in parameters.items():
+            location, wire = self.inputs[name]
+            if location == "headers":
+                fields |= {f"{wire}{key}": text for key, text in value.items()}
+            elif location == "header":
+                fields[wire] = value.strftime("%Y-%m-%dT%H:%M:%SZ") if hasattr(value, "strftime") else str(value)
+            else:
+                query[wire] = str(value)
+        return fields, query
+
+    def read(self, headers: Mapping[str, str]) -> dict[str, Any]:
+        """Header fields of an answer as members, those that are texts."""
+        return {name: headers[wire] for name, wire in self.outputs.items() if wire in headers}
 
 
 class _Address(NamedTuple):
@@ -61,20 +94,20 @@ class Direct:
     """
 
     def __init__(self, client: Any, credentials: Any, trust: str, address: _Address, agent: str) -> None:
-        from botocore.config import Config  # type: ignore[import-untyped]
         from botocore.parsers import create_parser  # type: ignore[import-untyped]
-        from urllib3 import connection_from_url
 
-        self._model = client.meta.service_model
+        from haulier_s3.connections import Connections, trusting
+        from haulier_s3.signing import Signer
+
+        model = client.meta.service_model
+        self._operations = {name: _Operation.of(model.operation_model(wire)) for name, wire in OPERATIONS.items()}
         self._credentials = credentials
         self._address = address
-        self._agent = agent
-        self._host = urlsplit(address.origin).netloc
+        self._fields = {"Host": urlsplit(address.origin).netloc, "User-Agent": agent, "Accept-Encoding": "identity"}
         self._parser = create_parser("rest-xml")
-        # Every body goes with a checksum in a header that is signed.
-        self._signing = {"client_config": Config(s3={"payload_signing_enabled": False})}
-        tls = {"ca_certs": trust, "cert_reqs": "CERT_REQUIRED"} if address.origin.startswith("https:") else {}
-        self._pool = connection_from_url(address.origin, maxsize=_CONNECTIONS, **tls)
+        self._signer = Signer(address.origin, address.region)
+        trusted = trusting(trust) if address.origin.startswith("https:") else None
+        self._connections = Connections(address.origin, trusted)
 
     @staticmethod
     def address_of(client: Any, bucket: str) -> _Address | None:
@@ -96,7 +129,7 @@ class Direct:
 
     def close(self) -> None:
         """Close idle connections."""
-        self._pool.close()
+        self._connections.close()
 
     def call(
         self, operation: str, *, key: str, silence: float, patience: float, body: OutgoingBody, **parameters: Any
@@ -116,58 +149,46 @@ class Direct:
             botocore.exceptions.ClientError: The service refused it.
             botocore.exceptions.BotoCoreError: There was no answer.
         """
-        name = OPERATIONS[operation]
-        model = self._model.operation_model(name)
-        fields, query = _written(model.input_shape.members, parameters)
-        fields |= {"Host": self._host, "User-Agent": self._agent, "Content-Length": str(len(body))}
+        called = self._operations[operation]
+        fields, query = called.written(parameters)
         path = self._address.path + quote(key, safe=_KEPT)
         target = f"{path}?{urlencode(query)}" if query else path
-        answer = self._answer(target, self._signed(target, fields), body, silence, patience)
+        fields |= {**self._fields, "Content-Length": str(len(body))}
+        signed = self._signer.signed("PUT", target, fields, self._credentials.get_frozen_credentials())
+        answer = self._answer(target, signed, body, silence, patience)
         if answer.status >= _LEAST_ERROR:
-            raise self._refusal(name, model.output_shape, answer)
-        return _read(model.output_shape.members, answer.headers)
-
-    def _signed(self, target: str, fields: Mapping[str, str]) -> dict[str, str]:
-        from botocore.auth import S3SigV4Auth  # type: ignore[import-untyped]
-        from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
-
-        request = AWSRequest(method="PUT", url=self._address.origin + target, headers=fields)
-        request.context.update(self._signing)
-        S3SigV4Auth(self._credentials.get_frozen_credentials(), "s3", self._address.region).add_auth(request)
-        return dict(request.headers.items())
+            raise self._refusal(called, answer)
+        return called.read(answer.headers)
 
     def _answer(
         self, target: str, fields: Mapping[str, str], body: OutgoingBody, silence: float, patience: float
-    ) -> _Answer:
-        from urllib3 import Timeout, exceptions
+    ) -> Answer:
+        from botocore import exceptions  # type: ignore[import-untyped]
+
+        from haulier_s3 import connections
 
         try:
-            response = self._pool.urlopen(
-                "PUT",
-                target,
-                body=_blocks(body),
-                headers=fields,
-                retries=False,
-                redirect=False,
-                timeout=Timeout(connect=silence, read=patience),  # the first is one of sending as well
-                preload_content=False,
-            )
-            told = response.read(_LONGEST_ANSWER)
-            response.release_conn()
-        except exceptions.HTTPError as error:
-            raise _as_botocore(error, self._address.origin) from error
-        return _Answer(response.status, response.headers, told)
+            head = connections.head_of("PUT", target, fields)
+            return self._connections.exchange(head, _blocks(body), silence, patience)
+        except connections.UnreachableError as error:
+            raise _unreached(error, self._address.origin) from error
+        except connections.AnswerTimeoutError as error:
+            raise exceptions.ReadTimeoutError(endpoint_url=self._address.origin, error=error) from error
+        except connections.BrokenError as error:
+            raise exceptions.ConnectionClosedError(
+                endpoint_url=self._address.origin, request=None, error=error
+            ) from error
 
-    def _refusal(self, name: str, shape: Any, answer: _Answer) -> Exception:
-        from botocore.awsrequest import HeadersDict
+    def _refusal(self, called: _Operation, answer: Answer) -> Exception:
+        from botocore.awsrequest import HeadersDict  # type: ignore[import-untyped]
         from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
         told = {"status_code": answer.status, "headers": HeadersDict(answer.headers), "body": answer.body}
-        parsed = self._parser.parse(told, shape)
+        parsed = self._parser.parse(told, called.output)
         region = answer.headers.get(_REGION, self._address.region)
         if region != self._address.region and answer.status in _FOR_THE_REGION:
             return Elsewhere(region)
-        refusal: Exception = ClientError(parsed, name)
+        refusal: Exception = ClientError(parsed, called.name)
         return refusal
 
 
@@ -176,40 +197,13 @@ def _blocks(body: OutgoingBody) -> Any:
     return body.read() if len(body) <= _BLOCK else body.views(_BLOCK)
 
 
-def _written(members: Mapping[str, Any], parameters: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
-    """Parameters as header fields and as a query."""
-    fields: dict[str, str] = {}
-    query: dict[str, str] = {}
-    for name, value in parameters.items():
-        serialization = members[name].serialization
-        location, wire = serialization.get("location"), serialization.get("name", name)
-        if location == "headers":
-            fields |= {f"{wire}{key}": text for key, text in value.items()}
-        elif location == "header":
-            fields[wire] = value.strftime("%Y-%m-%dT%H:%M:%SZ") if hasattr(value, "strftime") else str(value)
-        else:
-            query[wire] = str(value)
-    return fields, query
+def _unreached(error: Exception, origin: str) -> Any:
+    from botocore import exceptions
 
+    from haulier_s3.connections import ConnectTimeoutError
 
-def _read(members: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
-    """Header fields of an answer as members, those that are texts."""
-    found = {name: headers.get(member.serialization.get("name", name)) for name, member in members.items()}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _as_botocore(error: Exception, origin: str) -> Any:
-    from botocore import exceptions as ours  # type: ignore[import-untyped]
-    from urllib3 import exceptions as theirs
-
-    if isinstance(error, theirs.SSLError):
-        return ours.SSLError(endpoint_url=origin, error=error)
-    if isinstance(error, theirs.NewConnectionError):  # which urllib3 derives from a time limit's error
-        return ours.EndpointConnectionError(endpoint_url=origin, error=error)
-    if isinstance(error, theirs.ConnectTimeoutError):
-        return ours.ConnectTimeoutError(endpoint_url=origin, error=error)
-    if isinstance(error, theirs.ReadTimeoutError):
-        return ours.ReadTimeoutError(endpoint_url=origin, error=error)
-    if isinstance(error, theirs.ProtocolError):
-        return ours.ConnectionClosedError(endpoint_url=origin, request=None, error=error)
-    return ours.HTTPClientError(error=error)
+    if isinstance(error.__cause__, ssl.SSLError):
+        return exceptions.SSLError(endpoint_url=origin, error=error)
+    if isinstance(error, ConnectTimeoutError):
+        return exceptions.ConnectTimeoutError(endpoint_url=origin, error=error)
+    return exceptions.EndpointConnectionError(endpoint_url=origin, error=error)
