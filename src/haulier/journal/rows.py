@@ -93,6 +93,9 @@ def text(value: str | bytes) -> str:
     return value if isinstance(value, str) else value.decode("utf-8", "surrogatepass")
 
 
+_STATES = {state.value: state for state in TaskState}
+_DISPOSALS = {disposal.value: disposal for disposal in Disposal}
+_ROLES = {role.value: role for role in Role}
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _quoted = json.encoder.encode_basestring
 
@@ -237,17 +240,21 @@ def new_task_values(row: TaskRow) -> tuple[Any, ...]:
     )
 
 
+def _members(column: str | bytes) -> Any:
+    return {} if column == "{}" else json.loads(column)
+
+
 def decode_task(row: tuple[Any, ...], artifacts: tuple[ArtifactRecord, ...]) -> TaskRow:
     """A row of ``sequence`` and :data:`TASK_COLUMNS` as a task."""
     column = dict(zip(("sequence", *TASK_COLUMNS), row, strict=True))
     return TaskRow(
         id=text(column["id"]),
-        state=TaskState(column["state"]),
+        state=_STATES[column["state"]],
         backend=text(column["backend"]),
         identity=Identity(**json.loads(column["identity"])),
         group=text(column["group_id"]),
         artifacts=artifacts,
-        metadata=json.loads(column["metadata"]),
+        metadata=_members(column["metadata"]),
         created_at=column["created_at"],
         updated_at=column["updated_at"],
         sequence=column["sequence"],
@@ -256,7 +263,7 @@ def decode_task(row: tuple[Any, ...], artifacts: tuple[ArtifactRecord, ...]) -> 
         abilities=_decode_abilities(column["abilities"]),
         part_size=column["part_size"],
         committing=bool(column["committing"]),
-        digests={int(index): found for index, found in json.loads(column["digests"]).items()},
+        digests={int(index): found for index, found in _members(column["digests"]).items()},
         attempts=column["attempts"],
         suspicion=column["suspicion"],
         restarts=column["restarts"],
@@ -265,7 +272,7 @@ def decode_task(row: tuple[Any, ...], artifacts: tuple[ArtifactRecord, ...]) -> 
         acknowledged=column["acknowledged"],
         high_water=column["high_water"],
         error=decode_error(column["error"]),
-        disposal=Disposal(column["disposal"]),
+        disposal=_DISPOSALS[column["disposal"]],
         disposal_path=text(column["disposal_path"]),
         delete_source=bool(column["delete_source"]),
         request=text(column["request"]),
@@ -296,7 +303,7 @@ def decode_artifact(row: tuple[Any, ...]) -> ArtifactRecord:
     index, role, name, path, size, mtime_ns, file_id, key, content_type, content = row
     return ArtifactRecord(
         index,
-        Role(role),
+        _ROLES[role],
         text(name),
         text(path),
         size,

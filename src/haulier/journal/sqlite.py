@@ -152,19 +152,8 @@ class SqliteJournal:
     def _version(self) -> int:
         return int(str(self._writer.pragma("user_version")))
 
-    @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        self._writer.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._writer.execute("COMMIT")
-        except BaseException:
-            self._rollback()
-            raise
-
-    def _rollback(self) -> None:
-        if self._writer.in_transaction:
-            self._writer.execute("ROLLBACK")
+    def _exclusive(self) -> _Exclusive:
+        return _Exclusive(self._writer)
 
     def write(
         self,
@@ -308,6 +297,24 @@ def _findings(connection: apsw.Connection) -> list[str]:
     wrong = sorted({str(state) for state, _ in counted ^ kept})
     findings += [f"the counter of {state} tasks is wrong" for state in wrong]
     return findings
+
+
+class _Exclusive:
+    """Around a transaction that writes: it stands when nothing was raised."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._db = connection
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            if error is None:
+                self._db.execute("COMMIT")
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
 
 class _Translated:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from dataclasses import replace
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from haulier.errors import JournalDamagedError, JournalError
@@ -25,13 +26,15 @@ from haulier.journal.checks import check_artifacts, check_members, reading_only,
 from haulier.models import Disposal, Receipt, TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import apsw
 
     from haulier.events import Event
     from haulier.journal.api import ItemKey
     from haulier.models import ArtifactRecord, ErrorRecord
+
+    _Refusal = Callable[[], JournalError]
 
 __all__ = ["SqliteTransaction"]
 
@@ -78,13 +81,13 @@ class SqliteTransaction:
         return self._db.execute(sql, _bound(values)).fetchall()
 
     def _change(
-        self, sql: str, values: Sequence[Any] | Mapping[str, Any], refusal: JournalError | None = None
+        self, sql: str, values: Sequence[Any] | Mapping[str, Any], refusal: _Refusal | None = None
     ) -> list[tuple[Any, ...]]:
-        """Run a statement that writes; ``refusal`` is raised when it breaks a rule of the schema."""
+        """Run a statement that writes; what ``refusal`` makes is raised when it breaks a rule of the schema."""
         with _Writing(refusal, writable=self._writable):
             return self._rows(sql, values)
 
-    def _change_each(self, sql: str, values: Iterable[Sequence[Any]], refusal: JournalError | None = None) -> None:
+    def _change_each(self, sql: str, values: Iterable[Sequence[Any]], refusal: _Refusal | None = None) -> None:
         with _Writing(refusal, writable=self._writable):
             self._db.executemany(sql, [_bound(row) for row in values])
 
@@ -179,16 +182,15 @@ class SqliteTransaction:
             return None
         state, owner, epoch, nonce, high_water = found[0]
         with _SoundRows():
-            return ClaimRow(TaskState(state), rows.text(owner), epoch, rows.text(nonce), high_water)
+            return ClaimRow(_STATES[state], rows.text(owner), epoch, rows.text(nonce), high_water)
 
     def update_task(self, task_id: str, **changes: Any) -> None:
         """Change members of a row."""
         check_members(changes)
         check_artifacts(task_id, changes.get("artifacts", ()))
         values = rows.task_values(changes)
-        assignments = ", ".join(f"{name} = ?" for name in values) or "epoch = epoch"
-        refusal = taken("a task of this item and backend", task_id)
-        self._change(f"UPDATE task SET {assignments} WHERE id = ?", (*values.values(), task_id), refusal)
+        refusal = partial(taken, "a task of this item and backend", task_id)
+        self._change(_update_of(tuple(values)), (*values.values(), task_id), refusal)
         if not self._db.changes():
             raise unknown_task(task_id)
         if "artifacts" in changes:
@@ -298,7 +300,7 @@ class SqliteTransaction:
                 (task_id, row.artifact, row.number, row.offset, row.size, row.sha256, row.etag, row.prefix)
                 for row in rows
             ],
-            unknown_task(task_id),
+            partial(unknown_task, task_id),
         )
 
     def clear_parts(self, task_id: str) -> None:
@@ -310,7 +312,7 @@ class SqliteTransaction:
         self._change(
             "INSERT OR REPLACE INTO attempt (task, epoch, owner, started_at) VALUES (?,?,?,?)",
             (task_id, epoch, owner, started_at),
-            unknown_task(task_id),
+            partial(unknown_task, task_id),
         )
 
     def end_attempt(self, task_id: str, epoch: int, ended_at: float, outcome: str, error: ErrorRecord | None) -> None:
@@ -360,7 +362,7 @@ class SqliteTransaction:
         self._change(
             "INSERT INTO receipt (number, task, item_id, backend, body) VALUES (?,?,?,?,?)",
             (receipt.number, receipt.task, receipt.item_id, receipt.backend, rows.dump(receipt.to_dict())),
-            taken("a receipt of this task or number", receipt.task),
+            partial(taken, "a receipt of this task or number", receipt.task),
         )
         self._change("INSERT OR IGNORE INTO receipt_name VALUES (?,?)", (receipt.media.name, receipt.number))
 
@@ -469,7 +471,16 @@ class SqliteTransaction:
 def _bound(values: Sequence[Any] | Mapping[str, Any]) -> Sequence[Any] | Mapping[str, Any]:
     if isinstance(values, dict):
         return {name: rows.bound(value) for name, value in values.items()}
-    return [rows.bound(value) for value in values]
+    return [
+        value if not isinstance(value, str) or value.isascii() else rows.bound(value)  # most need no call
+        for value in values
+    ]
+
+
+@lru_cache(maxsize=256)
+def _update_of(names: tuple[str, ...]) -> str:
+    assignments = ", ".join(f"{name} = ?" for name in names) or "epoch = epoch"
+    return f"UPDATE task SET {assignments} WHERE id = ?"
 
 
 # Classes, for they stand around every statement: a generator's context manager costs as much as a small statement.
@@ -480,7 +491,7 @@ class _Writing:
 
     __slots__ = ("_refusal",)
 
-    def __init__(self, refusal: JournalError | None, *, writable: bool) -> None:
+    def __init__(self, refusal: _Refusal | None, *, writable: bool) -> None:
         if not writable:
             raise reading_only()
         self._refusal = refusal
@@ -489,7 +500,9 @@ class _Writing:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is not None and _is_constraint(error):
-            raise self._refusal or JournalError(f"the journal refuses this row ({error})") from error
+            raise (
+                self._refusal() if self._refusal else JournalError(f"the journal refuses this row ({error})")
+            ) from error
 
 
 class _SoundRows:

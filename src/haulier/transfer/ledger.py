@@ -117,18 +117,27 @@ class Ledger:
             return []
         return self.change(lambda tx, told: self._claim(tx, told, names, limit), durable=False)
 
-    def _claim(self, tx: Transaction, told: list[events.Event], backends: Iterable[str], limit: int) -> list[Lease]:
+    def _claim(
+        self,
+        tx: Transaction,
+        told: list[events.Event],
+        backends: Iterable[str],
+        limit: int,
+        known: Mapping[str, BackendRow] | None = None,
+    ) -> list[Lease]:
         now = self.clock.now()
         leases: list[Lease] = []
         for name in backends:
-            ready = self._claimable(tx, name, now, limit - len(leases))
+            ready = self._claimable(tx, name, now, limit - len(leases), (known or {}).get(name))
             leases.extend(self._take(tx, told, row, now) for row in ready)
             if len(leases) >= limit:
                 break
         return leases
 
-    def _claimable(self, tx: Transaction, name: str, now: float, limit: int) -> Sequence[TaskRow]:
-        backend = tx.backend(name)
+    def _claimable(
+        self, tx: Transaction, name: str, now: float, limit: int, known: BackendRow | None = None
+    ) -> Sequence[TaskRow]:
+        backend = known or tx.backend(name)
         if backend.suspended is not None or limit <= 0:
             return []
         ready = tx.ready(name, now, limit)
@@ -156,7 +165,8 @@ class Ledger:
         told.append(
             events.UploadStarted(backend=row.backend, task=row.id, filename=row.media.name, attempt=row.attempts + 1)
         )
-        return Lease(replace(row, **changes), tuple(tx.parts(row.id)), self.owner, epoch)
+        parts = () if row.token is None else tuple(tx.parts(row.id))  # they belong to a session
+        return Lease(replace(row, **changes), parts, self.owner, epoch)
 
     def _owned(self, tx: Transaction, lease: Lease) -> ClaimRow:
         claim = tx.claim_of(lease.row.id)
@@ -284,7 +294,7 @@ class Ledger:
                 tx.put_backend(after)
                 tx.wake_slow_lane(row.backend, now)
             told.append(notices.completed(row, receipt))
-            return self._claim(tx, told, then_claim, limit=1)
+            return self._claim(tx, told, then_claim, limit=1, known={row.backend: after})
 
         return self.change(change)
 
