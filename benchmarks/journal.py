@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import secrets
 import shutil
@@ -19,7 +20,7 @@ from haulier.models import TaskState
 from haulier.testing.journal_rows import task_row
 
 BATCH = 1000
-CLAIMS = 300
+CLAIMS = 900
 PAGE = 50
 OWNER = "benchmark"
 
@@ -73,7 +74,8 @@ def counted(journal: SqliteJournal) -> int:
 
 
 def line(journal: SqliteJournal, path: Path, count: int, rate: float, cost: float) -> str:
-    """What it costs to claim and to ask now."""
+    """What it costs to claim and to ask now, once what queueing wrote has reached the disk."""
+    os.sync()
     claims = sorted(claimed(journal) * 1000 for _ in range(CLAIMS))
     status = milliseconds(lambda: journal.read(lambda tx: tx.counts()))
     waiting = TaskFilter(frozenset({TaskState.QUEUED}), limit=PAGE)
