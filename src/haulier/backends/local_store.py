@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from haulier.backends.api import Answer, CheckReport, Held, Outcome, Settled, Stored, Token
+from haulier.backends.blocks import blocks_of
 from haulier.backends.disk_errors import disk_errors
 from haulier.backends.keys import partial_name
 from haulier.backends.lasting_folders import LastingFolders
@@ -116,16 +117,17 @@ class LocalStore:
         path = self._partial(upload, upload.artifacts[part.artifact])
         with self._folder.opened(path) as file:
             self._stand_at(file, part, path)
-            block = memoryview(bytearray(min(BLOCK, part.size)))
             rest, begun = part.size, 0
-            while rest and (count := body.readinto(block[:rest])):
+            for block in blocks_of(body, BLOCK):
                 context.check_cancelled()
-                self._folder.write(file, block[:count], path)
-                rest -= count
+                self._folder.write(file, block[:rest], path)
+                rest -= min(len(block), rest)
                 written = part.size - rest
                 if written - begun >= _BEGIN_SYNC:
                     self._folder.begin_sync(file, part.offset + begun, written - begun, path)
                     begun = written
+                if not rest:
+                    break
             if rest:
                 raise IntegrityError(f"the part ended {rest} bytes early", where=path)
             self._folder.sync(file, path)

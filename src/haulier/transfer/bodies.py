@@ -10,7 +10,7 @@ from haulier.transfer.digests import Digests, new_digest
 from haulier.transfer.source import read_fully
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from haulier.backends.api import Part
     from haulier.transfer.context import RunContext
@@ -45,16 +45,19 @@ class _Body(ABC):
         except HaulierError as error:
             self.error = error
             raise
+        self._hand_out(count)
+        return count
+
+    def _hand_out(self, count: int) -> None:
         self._position += count
         self._on_sent(count)
-        return count
 
     def read(self, size: int = -1, /) -> bytes:
         """See :class:`haulier.backends.api.Body`."""
         left = self.size - self._position
         buffer = bytearray(left if size < 0 else min(size, left))
         count = self.readinto(buffer) if buffer else 0
-        return bytes(buffer[:count])
+        return bytes(memoryview(buffer)[:count])
 
     def rewind(self) -> None:
         """See :class:`haulier.backends.api.Body`."""
@@ -106,6 +109,18 @@ class BufferedBody(_Body):
     def whole(self, name: str) -> str:
         """See :class:`haulier.backends.api.Body`."""
         return self._whole()[name]
+
+    def views(self, size: int) -> Iterator[memoryview]:
+        """See :class:`haulier.backends.blocks.InMemory`."""
+        while self._position < self.size:
+            try:
+                self._context.check_cancelled()
+            except HaulierError as error:
+                self.error = error
+                raise
+            view = self._view[self._position : self._position + size]
+            self._hand_out(len(view))
+            yield view
 
     def _fill(self, view: memoryview) -> None:
         view[:] = self._view[self._position : self._position + len(view)]

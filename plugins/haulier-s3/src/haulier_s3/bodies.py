@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+from haulier.backends.blocks import blocks_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -34,11 +36,10 @@ class OutgoingBody:
         return data
 
     def views(self, size: int) -> Iterator[memoryview]:
-        """All from here on, in views of one buffer of ``size`` bytes: each is valid until the next."""
-        buffer = memoryview(bytearray(size))
-        while count := self._body.readinto(buffer):
-            self._position += count
-            yield buffer[:count]
+        """All from here on, in views of up to ``size`` bytes: each is valid until the next."""
+        for view in blocks_of(self._body, size):
+            self._position += len(view)
+            yield view
 
     def tell(self) -> int:
         """Bytes read so far."""

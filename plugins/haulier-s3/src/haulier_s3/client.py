@@ -34,6 +34,7 @@ class S3Client:
         self.options = options
         self._lock = threading.Lock()
         self._session: Any = None
+        self._settings: Any = None  # botocore's session, which that one is made of
         self._clients: dict[tuple[float, float], Any] = {}
         self._direct: Direct | None = None
         self._is_direct = not options.proxy
@@ -144,15 +145,13 @@ class S3Client:
 
     def _made_direct(self, client: Any) -> Direct | None:
         from botocore.httpsession import get_cert_path  # type: ignore[import-untyped]
-        from botocore.session import Session  # type: ignore[import-untyped]
 
         address = Direct.address_of(client, self.options.bucket)
         if address is None:
             return None
-        settings = Session(profile=self.options.profile or None)
-        named = self.options.ca_bundle or settings.get_config_variable("ca_bundle")
+        named = self.options.ca_bundle or self._settings.get_config_variable("ca_bundle")
         trust = named or os.environ.get("REQUESTS_CA_BUNDLE") or get_cert_path(True)  # as botocore looks for it
-        return Direct(client, self._session.get_credentials(), trust, address, f"haulier {settings.user_agent()}")
+        return Direct(client, self._session.get_credentials(), trust, address, f"haulier {self._settings.user_agent()}")
 
     def _make(self, silence: float, patience: float) -> Any:
         from botocore.config import Config  # type: ignore[import-untyped]
@@ -182,13 +181,15 @@ class S3Client:
 
     def _make_session(self) -> Any:
         import boto3  # type: ignore[import-untyped]
+        from botocore.session import Session  # type: ignore[import-untyped]
 
         options = self.options
+        self._settings = Session(profile=options.profile or None)
         return boto3.session.Session(
             aws_access_key_id=options.access_key_id.reveal() or None,
             aws_secret_access_key=options.secret_access_key.reveal() or None,
             aws_session_token=options.session_token.reveal() or None,
-            profile_name=options.profile or None,
+            botocore_session=self._settings,
         )
 
     def _proxies(self) -> dict[str, str] | None:

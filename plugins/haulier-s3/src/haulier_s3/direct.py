@@ -194,7 +194,8 @@ class Direct:
 
 def _blocks(body: OutgoingBody) -> Any:
     """A small body whole: it goes out with one call of the system. A large one in views of one buffer."""
-    return body.read() if len(body) <= _BLOCK else body.views(_BLOCK)
+    views = body.views(_BLOCK)
+    return b"".join(views) if len(body) <= _BLOCK else views
 
 
 def _unreached(error: Exception, origin: str) -> Any:
