@@ -26,11 +26,14 @@ MODES = [
     (PartsMode.SEQUENTIAL, ResumeMode.OFFSET, CommitMode.LAST_PART),
     (PartsMode.WHOLE, ResumeMode.NONE, CommitMode.EXPLICIT),
     (PartsMode.WHOLE, ResumeMode.NONE, CommitMode.LAST_PART),
+    (PartsMode.PARALLEL, ResumeMode.LIST, CommitMode.EXPLICIT, "prepared"),
+    (PartsMode.WHOLE, ResumeMode.NONE, CommitMode.LAST_PART, "prepared"),
 ]
 
 
-def backend(parts=PartsMode.PARALLEL, resume=ResumeMode.LIST, commit=CommitMode.EXPLICIT, **options):
-    return MemoryBackend("main", MemoryOptions(parts=parts, resume=resume, commit=commit, **options))
+def backend(parts=PartsMode.PARALLEL, resume=ResumeMode.LIST, commit=CommitMode.EXPLICIT, session="", **options):
+    prepares = session == "prepared"
+    return MemoryBackend("main", MemoryOptions(parts=parts, resume=resume, commit=commit, prepares=prepares, **options))
 
 
 @pytest.fixture

@@ -54,7 +54,10 @@ class Soak:
         self.chance = random.Random(seed)
         self.folder = folder
         parts, resume, commit = self.chance.choice(MODES)
-        self.backend = MemoryBackend("main", MemoryOptions(parts=parts, resume=resume, commit=commit))
+        prepares = self.chance.random() < 0.5
+        self.backend = MemoryBackend(
+            "main", MemoryOptions(parts=parts, resume=resume, commit=commit, prepares=prepares)
+        )
         self.journal = MemoryJournal()
         self.settings = RigSettings(part_size=512, memory_budget=16 * 1024, window=3)
         self.owners = 0

@@ -31,7 +31,13 @@ class Server:
 
     @cached_property
     def session(self):
-        return boto3.session.Session(aws_access_key_id=ACCESS, aws_secret_access_key=SECRET)
+        return boto3.session.Session(
+            aws_access_key_id=ACCESS, aws_secret_access_key=SECRET, botocore_session=self.settings
+        )
+
+    @cached_property
+    def settings(self):
+        return botocore.session.Session()
 
     @cached_property
     def client(self):

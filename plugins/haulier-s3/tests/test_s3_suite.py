@@ -25,7 +25,7 @@ class BucketWorld(BackendWorld):
 
     def __init__(self, server, faults):
         self._client = server.client
-        self._session = server.session
+        self._session, self._settings = server.session, server.settings
         self._bucket = server.bucket()
         self._faults = faults
         super().__init__(
@@ -46,7 +46,7 @@ class BucketWorld(BackendWorld):
     def backend(self):
         """Another instance; only what takes long and is the same for all of them is shared."""
         made = super().backend()
-        made.place.client._session = self._session
+        made.place.client._session, made.place.client._settings = self._session, self._settings
         return made
 
     def _keys(self):

@@ -411,6 +411,14 @@ class Backend(ABC):
             The resume token, and this session's abilities (never more than declared).
         """
 
+    def prepare(self, upload: Upload) -> tuple[Token, Abilities] | None:
+        """What :meth:`open` would return, where that asks nobody: the token is journalled together with the claim.
+
+        None, as here, where ``open`` is to be called. It is called while the journal is written: no I/O, no waiting.
+        """
+        del upload
+        return None
+
     @abstractmethod
     def held(self, upload: Upload, token: Token, context: Context) -> Held:
         """Say what the session holds. Already committed is an answer (``Held.stored``).

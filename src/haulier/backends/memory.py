@@ -80,13 +80,20 @@ class MemoryBackend(Backend):
         for artifact in upload.artifacts:
             if self.limits.max_object is not None and artifact.size > self.limits.max_object:
                 raise QuotaError(f"{artifact.size} bytes are more than {self.limits.max_object}", where=artifact.key)
-        session_id = f"{upload.item_id[:16]}-{upload.nonce}"
+        session_id = _session_id(upload)
         with self.store.lock:
             artifacts = {artifact.index: MemoryArtifact(self.store.keep_content) for artifact in upload.artifacts}
             session = self.store.sessions.setdefault(session_id, MemorySession(session_id, upload.item_id, artifacts))
             known = session.holds_anything
         fault.strike_after()
         return Token({"session": session_id}, {"grant": _grant(session_id)}, known=known), self.abilities
+
+    def prepare(self, upload: Upload) -> tuple[Token, Abilities] | None:
+        """With ``prepares``: a name, under which the first call finds a session that nobody began."""
+        if not self.options.prepares:
+            return None
+        session_id = _session_id(upload)
+        return Token({"session": session_id}, {"grant": _grant(session_id)}), self.abilities
 
     def held(self, upload: Upload, token: Token, context: Context) -> Held:
         """Say what the session has; with ``resume="none"`` only whether it is committed."""
@@ -309,6 +316,9 @@ class MemoryBackend(Backend):
     def _session(self, upload: Upload, token: Token) -> MemorySession:
         session_id = token.public.get("session", "")
         found = self.store.sessions.get(session_id)
+        if found is None and self.options.prepares and session_id == _session_id(upload):
+            artifacts = {artifact.index: MemoryArtifact(self.store.keep_content) for artifact in upload.artifacts}
+            found = self.store.sessions.setdefault(session_id, MemorySession(session_id, upload.item_id, artifacts))
         if found is None or found.item_id != upload.item_id:
             raise SessionLostError("the upload session is not known here", where=self.name)
         if token.secret.get("grant") != _grant(session_id):
@@ -351,6 +361,10 @@ def _told(digest: str, fault: Fault) -> str:
 
 def _etag(piece: MemoryPart | None) -> str:
     return f'"{piece.sha256[:32]}"' if piece is not None else ""
+
+
+def _session_id(upload: Upload) -> str:
+    return f"{upload.item_id[:16]}-{upload.nonce}"
 
 
 def _grant(session_id: str) -> str:

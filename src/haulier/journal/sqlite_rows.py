@@ -333,7 +333,7 @@ class SqliteTransaction:
         new = list(events)
         self._change_each("INSERT INTO event (body) VALUES (?)", [(rows.dump(event.to_dict()),) for event in new])
         first = self._db.last_insert_rowid() - len(new) + 1
-        return [replace(event, sequence=sequence) for sequence, event in enumerate(new, start=first)]
+        return [event.stamped(sequence=sequence) for sequence, event in enumerate(new, start=first)]
 
     def events(self, since: int, limit: int) -> Sequence[Event]:
         """Events with a greater sequence."""

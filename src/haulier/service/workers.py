@@ -34,10 +34,12 @@ if TYPE_CHECKING:
 
     from haulier.backends.api import Backend
     from haulier.clock import Clock
+    from haulier.journal.api import TaskRow
     from haulier.models import Proof, ReceiptEntry
     from haulier.service.destinations import Destinations
     from haulier.transfer.engine import UploadEngine
     from haulier.transfer.ledger import Lease, Ledger
+    from haulier.transfer.parts import Prepared
     from haulier.transfer.run import Progress
 
 __all__ = ["Workers"]
@@ -116,7 +118,7 @@ class Workers:
         if self._stopping:
             return False
         usable = self._usable([backend] if backend else self.destinations.names)
-        leases = self.ledger.claim(usable, limit=1)
+        leases = self.ledger.claim(usable, 1, self._prepared)
         for lease in leases:
             self._see_through(lease)
         return self.aborter.step(usable) or bool(leases)
@@ -129,13 +131,16 @@ class Workers:
         if self._stopping:
             return False
         usable = self._usable([backend])
-        leases = self.ledger.claim(usable, limit=1)
+        leases = self.ledger.claim(usable, 1, self._prepared)
         worked = bool(leases)
         aborts_at = self.clock.monotonic() + ABORT_SECONDS
         while leases:
             following = usable if self.clock.monotonic() < aborts_at else ()
             leases = self._see_through(leases[0], following)
         return self.aborter.step(usable) or worked
+
+    def _prepared(self, row: TaskRow, nonce: str) -> Prepared | None:
+        return self.engine.prepared(self.destinations.get(row.backend), row, nonce)
 
     def _usable(self, names: Iterable[str]) -> list[str]:
         usable = []
@@ -188,7 +193,9 @@ class Workers:
         if isinstance(verdict, Proven):
             disposal = self._disposal(lease, backend, verdict.entries)
             following = () if self._stopping else then_claim
-            claimed = self.ledger.complete(lease, verdict.entries, backend.type, disposal, then_claim=following)
+            claimed = self.ledger.complete(
+                lease, verdict.entries, backend.type, disposal, then_claim=following, prepare=self._prepared
+            )
             if disposal is Disposal.PENDING:
                 self._let_go_of.append(row.id)
             return claimed

@@ -74,7 +74,14 @@ class CheckedBackend:
 
     def open(self, upload: Upload) -> tuple[Token, Abilities]:
         """A session's token and abilities, which are no wider than the backend's."""
-        answer = self._ask("open", lambda: self._backend.open(upload, self._context))
+        return self._session(self._ask("open", lambda: self._backend.open(upload, self._context)))
+
+    def prepare(self, upload: Upload) -> tuple[Token, Abilities] | None:
+        """As :meth:`open`, where the backend says it without asking."""
+        answer = self._ask("prepare", lambda: self._backend.prepare(upload))
+        return None if answer is None else self._session(answer)
+
+    def _session(self, answer: Any) -> tuple[Token, Abilities]:
         if not isinstance(answer, tuple) or len(answer) != 2:  # noqa: PLR2004  a pair
             raise self._refusal("open", f"{type(answer).__name__}, not a token and abilities")
         token, abilities = answer

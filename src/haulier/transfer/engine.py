@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from haulier.backends.api import Token
+from haulier.backends.api import Backend, Token
+from haulier.journal.api import SealedToken
 from haulier.threads import SystemThreads
 from haulier.transfer import actions as do
 from haulier.transfer.checked import CheckedBackend
+from haulier.transfer.context import RunContext
+from haulier.transfer.parts import Prepared, first_plan
 from haulier.transfer.run import UploadRun, translated
-from haulier.transfer.uploads import dropped_upload
+from haulier.transfer.uploads import dropped_upload, upload_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from haulier.backends.api import Backend
     from haulier.files import Files
-    from haulier.journal.api import AbortRow
+    from haulier.journal.api import AbortRow, TaskRow
     from haulier.models import ArtifactRecord, Identity
     from haulier.threads import Threads
     from haulier.transfer.buffers import BufferPool
-    from haulier.transfer.context import RunContext
     from haulier.transfer.ledger import Lease, Ledger
     from haulier.transfer.run import Progress
 
 __all__ = ["UploadEngine"]
+
+log = logging.getLogger("haulier.manager")
 
 
 class UploadEngine:
@@ -87,6 +91,31 @@ class UploadEngine:
             return run.until_concluded()
         finally:
             run.close()
+
+    def prepared(self, backend: Backend, row: TaskRow, nonce: str) -> Prepared | None:
+        """The session of a task, where its backend opens it without asking anybody.
+
+        None as well where anything is wrong with it: opening it tells what.
+        """
+        if getattr(type(backend), "prepare", None) is Backend.prepare:
+            return None  # as most, at no cost
+        checked = CheckedBackend(backend, RunContext())
+        try:
+            upload = checked.complete(upload_of(row, nonce))
+            answer = checked.prepare(upload)
+            if answer is None or answer[0].known:
+                return None
+            token, abilities = answer
+            part_size, plan = first_plan(upload.artifacts, abilities, backend.limits, self.part_size)
+            return Prepared(upload, token, self.sealed(token), abilities, part_size, plan)
+        except Exception as error:  # noqa: BLE001  the journal is being written: nothing that a backend does may end that
+            log.debug("the session of task %s cannot be prepared: %r", row.id, error)
+            return None
+
+    def sealed(self, token: Token) -> SealedToken:
+        """A token as the journal keeps it."""
+        secret = self.seal(token.secret) if token.secret else b""
+        return SealedToken(dict(token.public), secret, token.expires_at)
 
     def abort(self, owed: AbortRow, backend: Backend, context: RunContext) -> None:
         """Have a destination drop a session that nobody goes on with. Raises whatever that raises."""

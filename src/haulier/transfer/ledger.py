@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from haulier import events
 from haulier.errors import HaulierError, LeaseLostError, SourceChangedError
-from haulier.journal.api import TaskFilter, item_of
+from haulier.journal.api import TaskFilter, TaskRow, item_of
 from haulier.models import Disposal, Receipt, TaskState
 from haulier.transfer import notices
 from haulier.transfer.aborts import drop_session, free_aborts, owe_abort, wake_aborts
@@ -22,12 +23,13 @@ from haulier.transfer.policy import Policy, error_record
 from haulier.transfer.states import Cause, move
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from haulier.backends.api import Abilities
     from haulier.clock import Clock
-    from haulier.journal.api import BackendRow, ClaimRow, Journal, PartRow, SealedToken, TaskRow, Transaction
+    from haulier.journal.api import BackendRow, ClaimRow, Journal, PartRow, SealedToken, Transaction
     from haulier.models import ArtifactRecord, Identity, ReceiptEntry, SuspensionReason
+    from haulier.transfer.parts import Prepared
 
 __all__ = ["Lease", "Ledger", "chain_hash"]
 
@@ -35,15 +37,30 @@ _PASSING = frozenset({Cause.FAILED_TRY, Cause.BACKEND_AWAY, Cause.CHANGED})
 
 T = TypeVar("T")
 
+Prepare = Callable[[TaskRow, str], "Prepared | None"]
+
+
+def nothing_prepared(row: TaskRow, nonce: str) -> None:
+    """Every session is opened by a call of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to work on a task until somebody else claims it."""
+    """The right to work on a task until somebody else claims it.
+
+    Attributes:
+        row: The task as claimed.
+        parts: Journalled acknowledgements of its session.
+        owner: Who claimed it.
+        epoch: Which claim of the task it is.
+        prepared: The session that was journalled together with the claim, or None.
+    """
 
     row: TaskRow
     parts: tuple[PartRow, ...]
     owner: str
     epoch: int
+    prepared: Prepared | None = None
 
 
 def chain_hash(key: bytes, previous: str, receipt: Receipt) -> str:
@@ -96,7 +113,8 @@ class Ledger:
             told.clear()
             result = change(tx, told)
             if told:
-                told[:] = tx.add_events([replace(event, at=self.clock.now()) for event in told])
+                now = self.clock.now()
+                told[:] = tx.add_events([event.stamped(at=now) for event in told])
             return result
 
         def publish(_: T) -> None:
@@ -107,15 +125,22 @@ class Ledger:
 
     # -- claims ------------------------------------------------------------------------------------------------
 
-    def claim(self, backends: Iterable[str], limit: int = 1) -> list[Lease]:
+    def claim(self, backends: Iterable[str], limit: int = 1, prepare: Prepare = nothing_prepared) -> list[Lease]:
         """Take the best claimable tasks of backends that are not suspended, at most ``limit``.
 
         Where there are none, nothing is written and no other process waits.
+
+        Args:
+            backends: Their names.
+            limit: Most tasks.
+            prepare: Gives the session of a task under a nonce, where opening it asks nobody. It is journalled with the
+                claim, durably, as by :meth:`save_session`. Called while the journal is written.
         """
         names, now = list(backends), self.clock.now()
         if not self.journal.read(lambda tx: any(self._claimable(tx, name, now, 1) for name in names)):
             return []
-        return self.change(lambda tx, told: self._claim(tx, told, names, limit), durable=False)
+        durable = prepare is not nothing_prepared
+        return self.change(lambda tx, told: self._claim(tx, told, names, limit, prepare), durable=durable)
 
     def _claim(
         self,
@@ -123,13 +148,14 @@ class Ledger:
         told: list[events.Event],
         backends: Iterable[str],
         limit: int,
+        prepare: Prepare,
         known: Mapping[str, BackendRow] | None = None,
     ) -> list[Lease]:
         now = self.clock.now()
         leases: list[Lease] = []
         for name in backends:
             ready = self._claimable(tx, name, now, limit - len(leases), (known or {}).get(name))
-            leases.extend(self._take(tx, told, row, now) for row in ready)
+            leases.extend(self._take(tx, told, row, now, prepare) for row in ready)
             if len(leases) >= limit:
                 break
         return leases
@@ -150,23 +176,33 @@ class Ledger:
             return []
         return [row for row in ready if not row.suspicion]
 
-    def _take(self, tx: Transaction, told: list[events.Event], row: TaskRow, now: float) -> Lease:
+    def _take(self, tx: Transaction, told: list[events.Event], row: TaskRow, now: float, prepare: Prepare) -> Lease:
         epoch = row.epoch + 1
+        nonce = row.nonce or self._new_nonce()
+        prepared = prepare(row, nonce) if row.token is None and not row.committing else None
         changes: dict[str, Any] = {
             "state": move(row.state, Cause.CLAIM),
             "owner": self.owner,
             "epoch": epoch,
             "updated_at": now,
             "not_before": None,
-            "nonce": row.nonce or self._new_nonce(),
+            "nonce": nonce,
         }
+        if prepared is not None:
+            changes |= {
+                "token": prepared.sealed,
+                "abilities": prepared.abilities,
+                "part_size": prepared.part_size,
+                "committing": prepared.plan.commits_at_once,
+                "acknowledged": 0,
+            }
         tx.update_task(row.id, **changes)
         tx.add_attempt(row.id, epoch, self.owner, now)
         told.append(
             events.UploadStarted(backend=row.backend, task=row.id, filename=row.media.name, attempt=row.attempts + 1)
         )
         parts = () if row.token is None else tuple(tx.parts(row.id))  # they belong to a session
-        return Lease(replace(row, **changes), parts, self.owner, epoch)
+        return Lease(replace(row, **changes), parts, self.owner, epoch, prepared)
 
     def _owned(self, tx: Transaction, lease: Lease) -> ClaimRow:
         claim = tx.claim_of(lease.row.id)
@@ -260,10 +296,12 @@ class Ledger:
         dispose: Disposal,
         *,
         then_claim: Sequence[str] = (),
+        prepare: Prepare = nothing_prepared,
     ) -> list[Lease]:
         """Write the receipt and call the task completed, in one durable transaction.
 
-        The best claimable task of the backends ``then_claim`` is taken in the same one; it is what is returned.
+        The best claimable task of the backends ``then_claim`` is taken in the same one, as by :meth:`claim`; it is what
+        is returned.
         """
         now = self.clock.now()
 
@@ -294,7 +332,7 @@ class Ledger:
                 tx.put_backend(after)
                 tx.wake_slow_lane(row.backend, now)
             told.append(notices.completed(row, receipt))
-            return self._claim(tx, told, then_claim, limit=1, known={row.backend: after})
+            return self._claim(tx, told, then_claim, 1, prepare, known={row.backend: after})
 
         return self.change(change)
 

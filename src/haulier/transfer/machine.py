@@ -12,7 +12,8 @@ actions out with files, sockets and clocks; a test or a simulator with none::
 
 The order is: ask what became of an earlier commit, if there was one; look at the source; continue the session or open
 one; journal its token; send what is missing; look at the source again; journal the intent to commit; commit; compare.
-Where all of a file goes with the commit, the intent is journalled together with the token.
+Where all of a file goes with the commit, the intent is journalled together with the token; where opening a session asks
+nobody, both are journalled together with the claim.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ from haulier.transfer.actions import (
     Settle,
     Told,
 )
-from haulier.transfer.parts import Plan, choose_part_size, make_plan
+from haulier.transfer.parts import Plan, first_plan, make_plan
 from haulier.transfer.proof import prove
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class UploadMachine:
         limits: The backend's sizes.
         preferred_part_size: Bytes.
         window: Most parts in flight.
+        fresh: The plan of a session that was journalled together with the claim: nothing was sent in it yet.
         streams: Whether a part is read while it is sent instead of into memory before.
     """
 
@@ -101,19 +103,24 @@ class UploadMachine:
         limits: Limits,
         preferred_part_size: int,
         window: int,
+        fresh: Plan | None = None,
         streams: Callable[[Part], bool] = lambda _: False,
     ) -> None:
         self.row = row
         self.artifacts = tuple(artifacts)
-        self.digests: dict[int, Mapping[str, str]] = dict(row.digests) if row.committing else {}
+        began = fresh is None
+        self.digests: dict[int, Mapping[str, str]] = dict(row.digests) if row.committing and began else {}
         self._limits = limits
         self._preferred = preferred_part_size
         self._window = window
         self._streams = streams
         self._rows = list(parts)
-        self._session = _Session(token, row.abilities or Abilities(), row.part_size, continued=token is not None)
+        self._session = _Session(
+            token, row.abilities or Abilities(), row.part_size, continued=token is not None and began
+        )
         # What became of a commit is asked before anything else: the source may be another file by now.
-        self._todo: deque[Action] = deque([Settle() if row.committing else Inspect()])
+        self._todo: deque[Action] = deque([Settle() if row.committing and began else Inspect()])
+        self._fresh = fresh
         self._inspected = False
         self._pending: list[Action] = []
         self._plan: Plan | None = None
@@ -258,21 +265,23 @@ class UploadMachine:
         self._inspected = True
         if self._stored:
             self._compare()
+        elif self._fresh is not None:
+            plan, self._fresh = self._fresh, None
+            self._start(plan, commits=self.row.committing)
         elif self._session.token is not None:
             self._todo.append(AskHeld())
         else:
             self._todo.append(OpenSession())
 
     def _opened(self, token: Token, abilities: Abilities) -> None:
-        largest = max(artifact.size for artifact in self.artifacts)
         try:
-            part_size = choose_part_size(largest, self._limits, self._preferred)
+            part_size, plan = first_plan(self.artifacts, abilities, self._limits, self._preferred)
         except HaulierError as error:
             self._failure = error
             return
         self._rows = []
-        self._first_plan = None if token.known else make_plan(self.artifacts, abilities, part_size, Held())
-        commits = self._first_plan is not None and all(part.last for part in self._first_plan.missing)
+        self._first_plan = None if token.known else plan
+        commits = self._first_plan is not None and plan.commits_at_once
         self._todo.append(SaveSession(token, abilities, part_size, commits))
 
     def _session_saved(self, action: SaveSession) -> None:
@@ -280,8 +289,12 @@ class UploadMachine:
         if self._first_plan is None:
             self._todo.append(AskHeld())
             return
-        self._follow(self._first_plan, Held())
-        if action.commits:
+        self._start(self._first_plan, commits=action.commits)
+
+    def _start(self, plan: Plan, *, commits: bool) -> None:
+        """Send everything in a session that holds nothing."""
+        self._follow(plan, Held())
+        if commits:
             self._commit_due = True
             self._todo.append(self._commit_action())
 

@@ -12,10 +12,10 @@ from haulier.models import Role
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from haulier.backends.api import Artifact
-    from haulier.journal.api import PartRow
+    from haulier.backends.api import Artifact, Token, Upload
+    from haulier.journal.api import PartRow, SealedToken
 
-__all__ = ["Plan", "choose_part_size", "make_plan"]
+__all__ = ["Plan", "Prepared", "choose_part_size", "first_plan", "make_plan"]
 
 
 def choose_part_size(size: int, limits: Limits, preferred: int) -> int:
@@ -39,6 +39,27 @@ def choose_part_size(size: int, limits: Limits, preferred: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """A session that is journalled together with the claim, for nobody needs to be asked to open it.
+
+    Attributes:
+        upload: What is uploaded in it.
+        token: As the backend gave it.
+        sealed: As the journal keeps it.
+        abilities: The session's.
+        part_size: Bytes.
+        plan: What it needs: everything.
+    """
+
+    upload: Upload
+    token: Token
+    sealed: SealedToken
+    abilities: Abilities
+    part_size: int
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a session still needs.
 
@@ -51,6 +72,21 @@ class Plan:
     missing: tuple[Part, ...]
     reread: frozenset[int]
     acknowledged: int
+
+    @property
+    def commits_at_once(self) -> bool:
+        """Whether the first call that sends anything may commit."""
+        return all(part.last for part in self.missing)
+
+
+def first_plan(artifacts: Sequence[Artifact], abilities: Abilities, limits: Limits, preferred: int) -> tuple[int, Plan]:
+    """The part size and the plan of a session that holds nothing.
+
+    Raises:
+        QuotaError: The object is too large for the destination.
+    """
+    part_size = choose_part_size(max(artifact.size for artifact in artifacts), limits, preferred)
+    return part_size, make_plan(artifacts, abilities, part_size, Held())
 
 
 def make_plan(

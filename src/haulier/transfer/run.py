@@ -17,7 +17,6 @@ from haulier.errors import (
     PluginError,
     SourceChangedError,
 )
-from haulier.journal.api import SealedToken
 from haulier.threads import Mailbox
 from haulier.transfer import actions as do
 from haulier.transfer.bodies import BufferedBody, StreamedBody
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from haulier.backends.api import Artifact, Backend, Stored, Upload
+    from haulier.journal.api import SealedToken
     from haulier.transfer.engine import UploadEngine
     from haulier.transfer.ledger import Lease
 
@@ -72,11 +72,13 @@ class UploadRun:
         self.context = context
         self.on_progress = on_progress
         self.records = {artifact.index: artifact for artifact in lease.row.artifacts}
-        self.token: Token | None = self._unsealed(lease.row.token)
+        prepared = lease.prepared
+        self.token: Token | None = prepared.token if prepared else self._unsealed(lease.row.token)
         self.aborted = False  # whether the destination dropped the session of the token
-        self.upload = self._upload(lease.row.nonce)
-        self.part_names = backend.abilities.part_digests
-        self.whole_names = backend.abilities.whole_digests
+        self.upload = prepared.upload if prepared else self._upload(lease.row.nonce)
+        abilities = prepared.abilities if prepared else backend.abilities
+        self.part_names = abilities.part_digests
+        self.whole_names = abilities.whole_digests
         self.outcomes: Mailbox[tuple[do.Action, Any, BaseException | None]] = Mailbox(engine.threads.condition())
         self.in_background = 0
         self.sources: dict[int, Readable] = {}
@@ -95,6 +97,7 @@ class UploadRun:
             limits=backend.limits,
             preferred_part_size=engine.part_size,
             window=engine.window,
+            fresh=prepared.plan if prepared else None,
             streams=self._streams,
         )
 
@@ -229,11 +232,10 @@ class UploadRun:
         return self.backend.open(self.upload)
 
     def _save_session(self, action: do.SaveSession) -> None:
-        secret = self.engine.seal(action.token.secret) if action.token.secret else b""
         self.engine.ledger.save_session(
             self.lease,
             nonce=self.upload.nonce,
-            token=SealedToken(dict(action.token.public), secret, action.token.expires_at),
+            token=self.engine.sealed(action.token),
             abilities=action.abilities,
             part_size=action.part_size,
             aborted=self.aborted or self.token is None,  # what cannot be unsealed can be told to nobody

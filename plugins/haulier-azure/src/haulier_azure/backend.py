@@ -102,15 +102,25 @@ class AzureBackend(Backend):
 
     def open(self, upload: Upload, context: Context) -> tuple[Token, Abilities]:
         """Begin: blocks need no announcement. An item that is there already is told so."""
-        for artifact in upload.artifacts:
-            self._place.whole_key(artifact.key)
-        session = Session((upload.item_id, upload.nonce), self._uploads.checksum)
-        if upload.sidecar is None and upload.media.size <= self.options.largest_put:
-            return session.to_token(), self.abilities  # one request, which is the commit, tells all
+        prepared = self.prepare(upload)
+        if prepared is not None:
+            return prepared
+        session = self._begun(upload)
         stored = self._stored_before(upload, context)
         if not stored:
             return session.to_token(), self.abilities
         return replace(session, stored=stored).to_token(), replace(self.abilities, parts=PartsMode.WHOLE)
+
+    def prepare(self, upload: Upload) -> tuple[Token, Abilities] | None:
+        """Of what goes with one request, which is the commit, that request tells all."""
+        if upload.sidecar is None and upload.media.size <= self.options.largest_put:
+            return self._begun(upload).to_token(), self.abilities
+        return None
+
+    def _begun(self, upload: Upload) -> Session:
+        for artifact in upload.artifacts:
+            self._place.whole_key(artifact.key)
+        return Session((upload.item_id, upload.nonce), self._uploads.checksum)
 
     def held(self, upload: Upload, token: Token, context: Context) -> Held:
         """Ask for own blocks that are not committed; all artifacts in place is a commit that took place."""

@@ -110,8 +110,10 @@ class GcsBackend(Backend):
 
     def open(self, upload: Upload, context: Context) -> tuple[Token, Abilities]:
         """Begin a resumable session for each artifact that needs one. What lies there already is told so."""
-        for artifact in upload.artifacts:
-            self._place.whole_key(artifact.key)
+        prepared = self.prepare(upload)
+        if prepared is not None:
+            return prepared
+        self._check_keys(upload)
         addresses: dict[int, str] = {}
         stored: set[int] = set()
         began = self._clock()
@@ -126,6 +128,17 @@ class GcsBackend(Backend):
             raise
         session = Session((upload.item_id, upload.nonce), addresses, frozenset(stored))
         return session.to_token(began), self.abilities
+
+    def prepare(self, upload: Upload) -> tuple[Token, Abilities] | None:
+        """Without a resumable session there is nothing to begin."""
+        if any(self._needs_session(upload, artifact) for artifact in upload.artifacts):
+            return None
+        self._check_keys(upload)
+        return Session((upload.item_id, upload.nonce), {}, frozenset()).to_token(self._clock()), self.abilities
+
+    def _check_keys(self, upload: Upload) -> None:
+        for artifact in upload.artifacts:
+            self._place.whole_key(artifact.key)
 
     def held(self, upload: Upload, token: Token, context: Context) -> Held:
         """Ask each session where it stands; all artifacts in place is a commit that took place."""

@@ -99,6 +99,9 @@ class S3Backend(Backend):
 
     def open(self, upload: Upload, context: Context) -> tuple[Token, Abilities]:
         """Begin a multipart upload for each artifact that needs one. An item that is there already is told so."""
+        prepared = self.prepare(upload)
+        if prepared is not None:
+            return prepared
         multipart = [artifact for artifact in in_order(upload) if self._is_multipart(upload, artifact.index)]
         for artifact in upload.artifacts:
             self._place.whole_key(artifact.key)
@@ -107,7 +110,7 @@ class S3Backend(Backend):
             for artifact in multipart:
                 upload_id, checksum = self._uploads.create(upload, artifact, context)
                 session = replace(session, checksum=checksum, uploads={**session.uploads, artifact.index: upload_id})
-            stored = self._stored_before(upload, context) if multipart else frozenset()
+            stored = self._stored_before(upload, context)
         except BaseException:
             self._drop(upload, session, context)
             raise
@@ -115,6 +118,15 @@ class S3Backend(Backend):
             self._drop(upload, session, context)
             whole = replace(self.abilities, parts=PartsMode.WHOLE)
             return replace(session, uploads={}, stored=stored).to_token(), whole
+        return session.to_token(), self._narrowed(session)
+
+    def prepare(self, upload: Upload) -> tuple[Token, Abilities] | None:
+        """A session that needs no multipart upload is a name."""
+        if any(self._is_multipart(upload, artifact.index) for artifact in upload.artifacts):
+            return None
+        for artifact in upload.artifacts:
+            self._place.whole_key(artifact.key)
+        session = Session((upload.item_id, upload.nonce), self._uploads.usual)
         return session.to_token(), self._narrowed(session)
 
     def held(self, upload: Upload, token: Token, context: Context) -> Held:

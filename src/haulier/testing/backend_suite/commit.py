@@ -11,6 +11,7 @@ import pytest
 
 from haulier.backends.api import CommitMode, Outcome
 from haulier.errors import SessionLostError, TransferError
+from haulier.testing.backend_suite.drive import pattern
 from haulier.testing.backend_suite.judging import (
     SIDECAR,
     assert_stored,
@@ -20,15 +21,46 @@ from haulier.testing.backend_suite.judging import (
     many,
     need,
 )
+from haulier.testing.backend_suite.world import NotApplicable
 
 if TYPE_CHECKING:
+    from haulier.testing.backend_suite.drive import Drive
     from haulier.testing.backend_suite.world import World
 
 __all__ = ["CommitCases"]
 
 
+def prepared(drive: Drive) -> Drive:
+    """It goes on with the session that its backend names without asking."""
+    found = drive.prepare()
+    if found is None:
+        raise NotApplicable("a session is opened by asking")
+    return found
+
+
 class CommitCases:
     """All of it becomes visible, or nothing does."""
+
+    def test_a_session_that_nobody_opened_is_as_good_as_one_that_was(self, world: World) -> None:
+        """Where the backend can name it without asking: it is in the journal before anybody knows of it."""
+        drive = prepared(begin(world, pattern(100)))
+        opened = drive.copy(world.backend()).open()
+        again = prepared(drive.copy(world.backend()))
+        assert opened.the_token.public.keys() == drive.the_token.public.keys() == again.the_token.public.keys()
+        assert opened.abilities == drive.abilities == again.abilities
+        drive.finish()
+        assert_stored(world, drive)
+        assert len(world.visible()) == 1
+
+    def test_what_was_prepared_and_never_begun_is_nothing(self, world: World) -> None:
+        """It ended between the journal and the first byte: nothing is stored, and the next try finds its way."""
+        drive = prepared(begin(world, pattern(100)))
+        later = drive.copy(world.backend())
+        assert not is_claimed(later, later.checked.settle(later.upload, later.token))
+        later.abort()
+        assert world.visible() == []
+        drive.copy(world.backend()).run()
+        assert len(world.visible()) == 1
 
     def test_a_commit_that_is_repeated_gives_the_same(self, world: World) -> None:
         """Its answer was lost, and the journal says that it was about to be made."""

@@ -120,6 +120,16 @@ class Drive:
             self._plan(Held())
         return self
 
+    def prepare(self) -> Drive | None:
+        """Go on with the session that the backend names without asking; None where it has to ask."""
+        prepared = self.checked.prepare(self.upload)
+        if prepared is None:
+            return None
+        self.token, self.abilities = through_journal(prepared[0]), prepared[1]
+        self.rows = []
+        self._plan(Held())
+        return self
+
     def ask_held(self) -> Drive:
         """Ask what is held and plan anew."""
         self._plan(self.checked.held(self.upload, self.the_token))

@@ -29,8 +29,9 @@ MODES: Mapping[str, Mapping[str, str]] = {
     "memory-parallel": {"parts": "parallel", "resume": "list"},
     "memory-sequential": {"parts": "sequential", "resume": "offset"},
     "memory-whole": {"parts": "whole", "resume": "none", "commit": "last_part"},
+    "memory-prepared": {"parts": "whole", "resume": "none", "commit": "last_part", "prepares": "yes"},
 }
-_PARTS_AT_ONCE = {"memory-sequential": 1, "memory-whole": 0}
+_PARTS_AT_ONCE = {"memory-sequential": 1, "memory-whole": 0, "memory-prepared": 0}
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ class LinkedOptions:
     parts: str = field(metadata={"help": "see the memory backend"})
     resume: str = field(metadata={"help": "see the memory backend"})
     commit: str = field(default="explicit", metadata={"help": "see the memory backend"})
+    prepares: str = field(default="", metadata={"help": "see the memory backend; empty for no"})
 
 
 class LinkedBackend(Backend):
@@ -140,7 +142,8 @@ class LinkedBackend(Backend):
     def __init__(self, name: str, options: LinkedOptions) -> None:
         super().__init__(name, options)
         modes: Any = {"parts": options.parts, "resume": options.resume, "commit": options.commit}
-        self.abilities = MemoryBackend(name, MemoryOptions(**modes)).abilities
+        self._likeness = MemoryBackend(name, MemoryOptions(**modes, prepares=bool(options.prepares)))
+        self.abilities = self._likeness.abilities
         self._idle: list[Any] = []  # connections
 
     def close(self) -> None:
@@ -157,6 +160,10 @@ class LinkedBackend(Backend):
         """Begin a session."""
         del context
         return self._call("open", upload)  # type: ignore[no-any-return]
+
+    def prepare(self, upload: Upload) -> tuple[Token, Abilities] | None:
+        """What the store would say; it is not asked."""
+        return self._likeness.prepare(upload)
 
     def held(self, upload: Upload, token: Token, context: Context) -> Held:
         """Say what the session has."""

@@ -201,7 +201,10 @@ class World:
     def _destination(self, place: str, number: int) -> SimDestination:
         parts, resume, commit = MODES[self.plan.modes[number]]
         settles, store = self.plan.settles[number], self.stores[place]
-        options = MemoryOptions(parts=parts, resume=resume, commit=commit, settles=settles, store=store)
+        prepares = (self.plan.seed + number) % 2 == 1
+        options = MemoryOptions(
+            parts=parts, resume=resume, commit=commit, settles=settles, prepares=prepares, store=store
+        )
         return SimDestination(
             place,
             options,
