@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from httptools import HttpParserError, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -227,7 +227,7 @@ class _Reading:
         self._fed += len(data)
         try:
             self._parser.feed_data(data)
-        except HttpParserError as error:
+        except (HttpParserError, HttpParserUpgrade) as error:  # no other protocol was asked for
             raise BrokenError(f"what came is no answer ({error})") from error
         if self._fed > _LONGEST_HEAD + (_LONGEST_BODY if self._status else 0):
             raise BrokenError("the answer has no end")
