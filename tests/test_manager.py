@@ -116,6 +116,29 @@ def test_the_tasks_of_a_scan_are_read_when_they_are_looked_at(make_manager, tmp_
         tasks[450]
 
 
+def test_very_many_tasks_are_waited_for_together(make_manager, memory, tmp_path):
+    manager = make_manager()
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for number in range(150):
+        (folder / f"{number:03}.mp4").write_bytes(b"%d" % number)
+    gate = Gate()
+    memory.store.faults.add("commit", gate=gate)
+    bad = manager.submit(record(tmp_path, "given-up.mp4"))
+    assert gate.wait_reached()
+    tasks, _ = manager.scan(folder, settled=True)
+    assert manager.wait_all(tasks, timeout=60) == {TaskState.COMPLETED: 150}
+    with pytest.raises(WaitTimeoutError, match="1 of the tasks has not ended"):
+        manager.wait_all([bad], timeout=0.05)
+    manager.cancel(bad.id)
+    gate.release()
+    ended = manager.wait_all([bad.id, *tasks], timeout=60)
+    assert sum(ended.values()) == 151
+    assert manager.wait_all([], timeout=0) == {}
+    with pytest.raises(TaskNotFoundError):
+        manager.wait_all(["upload_nobody"], timeout=60)
+
+
 def test_making_a_manager_touches_nothing(tmp_path):
     UploadManager.open({"upload": {"state_dir": str(tmp_path / "state")}, "backends": {"main": {"type": "memory"}}})
     assert list(tmp_path.iterdir()) == []

@@ -22,10 +22,8 @@ buffers.BufferPool = RememberedPool  # type: ignore[misc]  # before the manager'
 config, folder = sys.argv[1:]
 with haulier.UploadManager.open(config) as uploads:
     tasks, _ = uploads.scan(folder, settled=True)
-    for task in tasks:
-        uploads.wait(task, timeout=3600)
-    counts = uploads.status().counts
-if not tasks or counts[haulier.TaskState.COMPLETED] != len(tasks):
+    counts = uploads.wait_all(tasks, timeout=3600)
+if not tasks or counts.get(haulier.TaskState.COMPLETED) != len(tasks):
     raise SystemExit(f"not all completed: {counts}")
 if made:
     print(f"bodies held: {sum(pool.peak for pool in made)} bytes")
