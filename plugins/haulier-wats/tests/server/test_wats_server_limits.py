@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import unicodedata
+from contextlib import suppress
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
@@ -130,3 +133,16 @@ def test_a_hostile_name_in_a_form(wire, data_dir, files_in):
     (path,) = files_in(data_dir)
     assert path.startswith(f"recordings/2024/10/26/{file_id}/")
     assert "évil" in path
+
+
+def test_a_head_without_an_end_is_refused(shared):
+    """Whoever needs no token to be refused must not fill the memory either, whatever reads requests here."""
+    parts = urlsplit(shared.base)
+    told = b""
+    with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection, suppress(ConnectionError):
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n")
+        for _ in range(256):
+            connection.sendall(b"X-More: " + b"a" * (64 << 10) + b"\r\n")
+        connection.sendall(b"\r\n")
+        told = connection.recv(64)
+    assert told.startswith((b"HTTP/1.1 400", b"HTTP/1.1 431")) or not told

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import math
 import signal
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from uvicorn.protocols.http import h11_impl
 
 from haulier_wats.server.open_files import tell_of_too_many
 
@@ -56,10 +56,11 @@ class StoppableServer(uvicorn.Server):
         self._listening = listening
         self._grace = grace
         self._last_call = last_call
-        self._protocols = _protocols()
+        self._protocol: Any = h11_impl
         super().__init__(
             uvicorn.Config(
                 app,
+                http="h11",  # which bounds heads; httptools, taken by itself where it is installed, does not
                 access_log=False,
                 log_config=None,  # uvicorn's own asks standard output for colours, and there may be none
                 log_level="warning",
@@ -83,8 +84,7 @@ class StoppableServer(uvicorn.Server):
         With its own 64 KiB it would stop and go at each read.
         """
         share = HELD_BY_ALL // max(1, len(self.server_state.connections))
-        for protocol in self._protocols:
-            protocol.HIGH_WATER_LIMIT = max(LEAST_HELD, min(MOST_HELD, share))
+        self._protocol.HIGH_WATER_LIMIT = max(LEAST_HELD, min(MOST_HELD, share))
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -104,12 +104,3 @@ class StoppableServer(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _protocols() -> list[Any]:
-    """Uvicorn's modules that read requests; httptools is optional."""
-    found = []
-    for name in ("h11_impl", "httptools_impl"):
-        with suppress(ImportError):
-            found.append(importlib.import_module(f"uvicorn.protocols.http.{name}"))
-    return found
