@@ -26,14 +26,14 @@ MODES = [
     (PartsMode.SEQUENTIAL, ResumeMode.OFFSET, CommitMode.LAST_PART),
     (PartsMode.WHOLE, ResumeMode.NONE, CommitMode.EXPLICIT),
     (PartsMode.WHOLE, ResumeMode.NONE, CommitMode.LAST_PART),
-    (PartsMode.PARALLEL, ResumeMode.LIST, CommitMode.EXPLICIT, "prepared"),
-    (PartsMode.WHOLE, ResumeMode.NONE, CommitMode.LAST_PART, "prepared"),
+    (PartsMode.PARALLEL, ResumeMode.LIST, CommitMode.EXPLICIT, "unasked"),
+    (PartsMode.WHOLE, ResumeMode.NONE, CommitMode.LAST_PART, "unasked"),
 ]
 
 
 def backend(parts=PartsMode.PARALLEL, resume=ResumeMode.LIST, commit=CommitMode.EXPLICIT, session="", **options):
-    prepares = session == "prepared"
-    return MemoryBackend("main", MemoryOptions(parts=parts, resume=resume, commit=commit, prepares=prepares, **options))
+    unasked = 10**6 if session == "unasked" else 0
+    return MemoryBackend("main", MemoryOptions(parts=parts, resume=resume, commit=commit, unasked=unasked, **options))
 
 
 @pytest.fixture

@@ -54,10 +54,8 @@ class Soak:
         self.chance = random.Random(seed)
         self.folder = folder
         parts, resume, commit = self.chance.choice(MODES)
-        prepares = self.chance.random() < 0.5
-        self.backend = MemoryBackend(
-            "main", MemoryOptions(parts=parts, resume=resume, commit=commit, prepares=prepares)
-        )
+        unasked = self.chance.choice([0, 1500, 10**6])
+        self.backend = MemoryBackend("main", MemoryOptions(parts=parts, resume=resume, commit=commit, unasked=unasked))
         self.journal = MemoryJournal()
         self.settings = RigSettings(part_size=512, memory_budget=16 * 1024, window=3)
         self.owners = 0

@@ -354,6 +354,22 @@ class LastPart:
     body: Body
 
 
+@dataclass(frozen=True, slots=True)
+class UnaskedSession:
+    """Sessions that begin without a call, of uploads that are one artifact: they are journalled with the claim.
+
+    Attributes:
+        largest: Most bytes of the artifact.
+        abilities: As ``open`` would return them.
+        public: What ``open`` would put into the public part of the token, but for ``owner``: that is a list of the
+            upload's item id and nonce. Such a token has no secret and does not expire.
+    """
+
+    largest: int
+    abilities: Abilities
+    public: Mapping[str, Any] = field(default_factory=dict)
+
+
 def _unsupported(backend_type: str, ability: str) -> UnsupportedError:
     return UnsupportedError(f"the backend type {backend_type!r} cannot {ability}")
 
@@ -370,6 +386,8 @@ class Backend(ABC):
         api_level: Level of this contract it was written for. A class that names none was written for the first.
         abilities: What it can do at best.
         limits: Its sizes.
+        unasked: Which sessions begin without a call; None where all are opened. Backends whose ``complete`` adds
+            something have none.
     """
 
     type: ClassVar[str]
@@ -377,6 +395,7 @@ class Backend(ABC):
     api_level: ClassVar[int] = 1
     abilities: Abilities = Abilities()
     limits: Limits = Limits()
+    unasked: UnaskedSession | None = None
 
     def __init__(self, name: str, options: Any) -> None:
         self.name = name
@@ -410,14 +429,6 @@ class Backend(ABC):
         Returns:
             The resume token, and this session's abilities (never more than declared).
         """
-
-    def prepare(self, upload: Upload) -> tuple[Token, Abilities] | None:
-        """What :meth:`open` would return, where that asks nobody: the token is journalled together with the claim.
-
-        None, as here, where ``open`` is to be called. It is called while the journal is written: no I/O, no waiting.
-        """
-        del upload
-        return None
 
     @abstractmethod
     def held(self, upload: Upload, token: Token, context: Context) -> Held:

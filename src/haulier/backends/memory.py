@@ -28,6 +28,7 @@ from haulier.backends.api import (
     Settled,
     Stored,
     Token,
+    UnaskedSession,
 )
 from haulier.backends.memory_faults import Call, Fault, FaultScript, Gate
 from haulier.backends.memory_incoming import IncomingPart
@@ -88,12 +89,10 @@ class MemoryBackend(Backend):
         fault.strike_after()
         return Token({"session": session_id}, {"grant": _grant(session_id)}, known=known), self.abilities
 
-    def prepare(self, upload: Upload) -> tuple[Token, Abilities] | None:
-        """With ``prepares``: a name, under which the first call finds a session that nobody began."""
-        if not self.options.prepares:
-            return None
-        session_id = _session_id(upload)
-        return Token({"session": session_id}, {"grant": _grant(session_id)}), self.abilities
+    @property
+    def unasked(self) -> UnaskedSession | None:  # type: ignore[override]
+        """With ``unasked``: the first call of a session finds it, though nobody began it."""
+        return UnaskedSession(self.options.unasked, self.abilities) if self.options.unasked else None
 
     def held(self, upload: Upload, token: Token, context: Context) -> Held:
         """Say what the session has; with ``resume="none"`` only whether it is committed."""
@@ -314,16 +313,20 @@ class MemoryBackend(Backend):
         return fault
 
     def _session(self, upload: Upload, token: Token) -> MemorySession:
+        if self.options.unasked and token.public.get("owner") == [upload.item_id, upload.nonce]:
+            return self._unasked_session(upload)
         session_id = token.public.get("session", "")
         found = self.store.sessions.get(session_id)
-        if found is None and self.options.prepares and session_id == _session_id(upload):
-            artifacts = {artifact.index: MemoryArtifact(self.store.keep_content) for artifact in upload.artifacts}
-            found = self.store.sessions.setdefault(session_id, MemorySession(session_id, upload.item_id, artifacts))
         if found is None or found.item_id != upload.item_id:
             raise SessionLostError("the upload session is not known here", where=self.name)
         if token.secret.get("grant") != _grant(session_id):
             raise SessionLostError("the upload session's secret is missing or wrong", where=self.name)
         return found
+
+    def _unasked_session(self, upload: Upload) -> MemorySession:
+        artifacts = {artifact.index: MemoryArtifact(self.store.keep_content) for artifact in upload.artifacts}
+        session_id = _session_id(upload)
+        return self.store.sessions.setdefault(session_id, MemorySession(session_id, upload.item_id, artifacts))
 
     def _held(self, session: MemorySession, fault: Fault, only: int | None = None) -> Held:
         if session.committed:

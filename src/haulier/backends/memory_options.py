@@ -27,7 +27,7 @@ class MemoryOptions:
     proof: Proof = field(default=Proof.CONTENT, metadata={"help": "how much it tells about what it stored"})
     settles: bool = field(default=True, metadata={"help": "whether it can say what became of a lost commit"})
     part_digests: frozenset[str] = field(default=frozenset(), metadata={"help": "digests it checks of each part"})
-    prepares: bool = field(default=False, metadata={"help": "whether a session needs no call to begin it"})
+    unasked: int = field(default=0, metadata={"help": "sessions of files up to this many bytes begin without a call"})
     sidecar_first: bool = field(default=False, metadata={"help": "whether the sidecar is sent first"})
     case_folding: bool = field(default=False, metadata={"help": "whether keys that differ in case are the same"})
     keep_content: bool = field(default=True, metadata={"help": "keep objects' bytes, or their digests alone"})

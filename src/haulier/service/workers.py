@@ -28,18 +28,17 @@ from haulier.service.aborting import Aborter
 from haulier.threads import Ended
 from haulier.transfer.actions import Failed, Proven
 from haulier.transfer.context import RunContext
+from haulier.transfer.ledger import nothing_prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from haulier.backends.api import Backend
     from haulier.clock import Clock
-    from haulier.journal.api import TaskRow
     from haulier.models import Proof, ReceiptEntry
     from haulier.service.destinations import Destinations
     from haulier.transfer.engine import UploadEngine
-    from haulier.transfer.ledger import Lease, Ledger
-    from haulier.transfer.parts import Prepared
+    from haulier.transfer.ledger import Lease, Ledger, Prepare
     from haulier.transfer.run import Progress
 
 __all__ = ["Workers"]
@@ -118,7 +117,7 @@ class Workers:
         if self._stopping:
             return False
         usable = self._usable([backend] if backend else self.destinations.names)
-        leases = self.ledger.claim(usable, 1, self._prepared)
+        leases = self.ledger.claim(usable, 1, self._preparing(usable))
         for lease in leases:
             self._see_through(lease)
         return self.aborter.step(usable) or bool(leases)
@@ -131,16 +130,22 @@ class Workers:
         if self._stopping:
             return False
         usable = self._usable([backend])
-        leases = self.ledger.claim(usable, 1, self._prepared)
+        prepare = self._preparing(usable)
+        leases = self.ledger.claim(usable, 1, prepare)
         worked = bool(leases)
         aborts_at = self.clock.monotonic() + ABORT_SECONDS
         while leases:
             following = usable if self.clock.monotonic() < aborts_at else ()
-            leases = self._see_through(leases[0], following)
+            leases = self._see_through(leases[0], following, prepare)
         return self.aborter.step(usable) or worked
 
-    def _prepared(self, row: TaskRow, nonce: str) -> Prepared | None:
-        return self.engine.prepared(self.destinations.get(row.backend), row, nonce)
+    def _preparing(self, names: Iterable[str]) -> Prepare:
+        """What makes the sessions that no backend is asked for; the backends are looked at now and not again."""
+        made = {name: self.engine.preparing(self.destinations.get(name)) for name in names}
+        known = {name: prepare for name, prepare in made.items() if prepare is not None}
+        if not known:
+            return nothing_prepared
+        return lambda row, nonce: known.get(row.backend, nothing_prepared)(row, nonce)
 
     def _usable(self, names: Iterable[str]) -> list[str]:
         usable = []
@@ -153,7 +158,9 @@ class Workers:
                 usable.append(name)
         return usable
 
-    def _see_through(self, lease: Lease, then_claim: Sequence[str] = ()) -> list[Lease]:
+    def _see_through(
+        self, lease: Lease, then_claim: Sequence[str] = (), prepare: Prepare = nothing_prepared
+    ) -> list[Lease]:
         """Run a claim to its end; what was claimed together with its completion."""
         context = RunContext(silence=self.silence, commit_timeout=self.commit_timeout)
         with self._lock:
@@ -163,7 +170,7 @@ class Workers:
         try:
             backend = self.destinations.get(lease.row.backend)
             verdict = self.engine.run(lease, backend, context, self._reporter(lease))
-            return self._conclude(lease, backend, context, verdict, then_claim)
+            return self._conclude(lease, backend, context, verdict, then_claim, prepare)
         except LeaseLostError:
             log.warning("task %s is worked on by another worker now", lease.row.id)
         except JournalError:
@@ -188,13 +195,14 @@ class Workers:
         context: RunContext,
         verdict: Proven | Failed,
         then_claim: Sequence[str],
+        prepare: Prepare,
     ) -> list[Lease]:
         row = lease.row
         if isinstance(verdict, Proven):
             disposal = self._disposal(lease, backend, verdict.entries)
             following = () if self._stopping else then_claim
             claimed = self.ledger.complete(
-                lease, verdict.entries, backend.type, disposal, then_claim=following, prepare=self._prepared
+                lease, verdict.entries, backend.type, disposal, then_claim=following, prepare=prepare
             )
             if disposal is Disposal.PENDING:
                 self._let_go_of.append(row.id)

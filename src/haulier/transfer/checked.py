@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from haulier.backends.api import (
     Abilities,
     Artifact,
+    Backend,
     CommitMode,
     Held,
     HeldPart,
@@ -23,6 +24,7 @@ from haulier.backends.api import (
     Settled,
     Stored,
     Token,
+    UnaskedSession,
     Upload,
 )
 from haulier.errors import CancelledError, HaulierError, JournalError, PluginError
@@ -32,7 +34,7 @@ from haulier.transfer.digests import new_digest
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from haulier.backends.api import Backend, Body, LastPart, Part
+    from haulier.backends.api import Body, LastPart, Part
     from haulier.transfer.context import RunContext
 
 __all__ = ["CheckedBackend"]
@@ -74,19 +76,22 @@ class CheckedBackend:
 
     def open(self, upload: Upload) -> tuple[Token, Abilities]:
         """A session's token and abilities, which are no wider than the backend's."""
-        return self._session(self._ask("open", lambda: self._backend.open(upload, self._context)))
-
-    def prepare(self, upload: Upload) -> tuple[Token, Abilities] | None:
-        """As :meth:`open`, where the backend says it without asking."""
-        answer = self._ask("prepare", lambda: self._backend.prepare(upload))
-        return None if answer is None else self._session(answer)
-
-    def _session(self, answer: Any) -> tuple[Token, Abilities]:
+        answer = self._ask("open", lambda: self._backend.open(upload, self._context))
         if not isinstance(answer, tuple) or len(answer) != 2:  # noqa: PLR2004  a pair
             raise self._refusal("open", f"{type(answer).__name__}, not a token and abilities")
         token, abilities = answer
         self._check_token(token)
         return token, self._checked_abilities(abilities)
+
+    def unasked(self) -> UnaskedSession | None:
+        """Which sessions begin without a call."""
+        declared = self._ask("unasked", lambda: self._backend.unasked)
+        if declared is None or getattr(type(self._backend), "complete", Backend.complete) is not Backend.complete:
+            return None
+        if not isinstance(declared, UnaskedSession) or not _is_count(declared.largest):
+            raise self._refusal("unasked", f"{type(declared).__name__}, not what begins without a call")
+        self._check_token(Token(declared.public))
+        return replace(declared, abilities=self._checked_abilities(declared.abilities))
 
     def held(self, upload: Upload, token: Token) -> Held:
         """What the session holds."""

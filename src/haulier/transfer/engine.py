@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from haulier.backends.api import Backend, Token
+from haulier.backends.api import Token
+from haulier.errors import HaulierError
 from haulier.journal.api import SealedToken
 from haulier.threads import SystemThreads
 from haulier.transfer import actions as do
@@ -19,12 +21,13 @@ from haulier.transfer.uploads import dropped_upload, upload_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from haulier.backends.api import Backend, Limits, UnaskedSession
     from haulier.files import Files
     from haulier.journal.api import AbortRow, TaskRow
     from haulier.models import ArtifactRecord, Identity
     from haulier.threads import Threads
     from haulier.transfer.buffers import BufferPool
-    from haulier.transfer.ledger import Lease, Ledger
+    from haulier.transfer.ledger import Lease, Ledger, Prepare
     from haulier.transfer.run import Progress
 
 __all__ = ["UploadEngine"]
@@ -92,24 +95,17 @@ class UploadEngine:
         finally:
             run.close()
 
-    def prepared(self, backend: Backend, row: TaskRow, nonce: str) -> Prepared | None:
-        """The session of a task, where its backend opens it without asking anybody.
+    def preparing(self, backend: Backend) -> Prepare | None:
+        """What makes the sessions that a backend need not be asked for; None where it is asked for all.
 
-        None as well where anything is wrong with it: opening it tells what.
+        The backend is looked at now. What is returned calls it no more: it runs while the journal is written, which a
+        plugin that hangs must not hold up.
         """
-        if getattr(type(backend), "prepare", None) is Backend.prepare:
-            return None  # as most, at no cost
-        checked = CheckedBackend(backend, RunContext())
         try:
-            upload = checked.complete(upload_of(row, nonce))
-            answer = checked.prepare(upload)
-            if answer is None or answer[0].known:
-                return None
-            token, abilities = answer
-            part_size, plan = first_plan(upload.artifacts, abilities, backend.limits, self.part_size)
-            return Prepared(upload, token, self.sealed(token), abilities, part_size, plan)
-        except Exception as error:  # noqa: BLE001  the journal is being written: nothing that a backend does may end that
-            log.debug("the session of task %s cannot be prepared: %r", row.id, error)
+            declared = CheckedBackend(backend, RunContext()).unasked()
+            return None if declared is None else partial(_unasked, declared, backend.limits, self.part_size)
+        except Exception as error:  # noqa: BLE001  opening a session tells what is wrong with the backend
+            log.debug("what backend %s begins without a call cannot be told: %r", backend.name, error)
             return None
 
     def sealed(self, token: Token) -> SealedToken:
@@ -139,3 +135,17 @@ class UploadEngine:
     def _look(self, lease: Lease, record: ArtifactRecord) -> Identity | None:
         """What a source is now; None for content that lies in the journal."""
         return None if record.content is not None else self.files.identity(record.path, lease.row.identity.source_id)
+
+
+def _unasked(declared: UnaskedSession, limits: Limits, preferred: int, row: TaskRow, nonce: str) -> Prepared | None:
+    """The session of a task in a claim, if it is one that begins without a call."""
+    if len(row.artifacts) > 1 or row.media.size > declared.largest:
+        return None
+    upload = upload_of(row, nonce)
+    token = Token({"owner": [upload.item_id, nonce], **declared.public})
+    try:
+        part_size, plan = first_plan(upload.artifacts, declared.abilities, limits, preferred)
+    except HaulierError:  # too large: opening the session says so
+        return None
+    sealed = SealedToken(token.public, b"", None)
+    return Prepared(upload, token, sealed, declared.abilities, part_size, plan)

@@ -41,7 +41,7 @@ Prepare = Callable[[TaskRow, str], "Prepared | None"]
 
 
 def nothing_prepared(row: TaskRow, nonce: str) -> None:
-    """Every session is opened by a call of its own."""
+    """Every session is opened by a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +133,8 @@ class Ledger:
         Args:
             backends: Their names.
             limit: Most tasks.
-            prepare: Gives the session of a task under a nonce, where opening it asks nobody. It is journalled with the
-                claim, durably, as by :meth:`save_session`. Called while the journal is written.
+            prepare: Gives the session of a task under a nonce, where it begins without a call. It is journalled with
+                the claim, durably, as by :meth:`save_session`. Called while the journal is written: it must not wait.
         """
         names, now = list(backends), self.clock.now()
         if not self.journal.read(lambda tx: any(self._claimable(tx, name, now, 1) for name in names)):

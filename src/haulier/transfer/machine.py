@@ -12,8 +12,8 @@ actions out with files, sockets and clocks; a test or a simulator with none::
 
 The order is: ask what became of an earlier commit, if there was one; look at the source; continue the session or open
 one; journal its token; send what is missing; look at the source again; journal the intent to commit; commit; compare.
-Where all of a file goes with the commit, the intent is journalled together with the token; where opening a session asks
-nobody, both are journalled together with the claim.
+Where all of a file goes with the commit, the intent is journalled together with the token; where a session
+begins without a call, both are journalled together with the claim.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def choose_part_size(size: int, limits: Limits, preferred: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A session that is journalled together with the claim, for nobody needs to be asked to open it.
+    """A session that is journalled together with the claim, for it begins without a call.
 
     Attributes:
         upload: What is uploaded in it.

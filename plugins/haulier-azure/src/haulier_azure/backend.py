@@ -18,6 +18,7 @@ from haulier.backends.api import (
     Outcome,
     PartsMode,
     ResumeMode,
+    UnaskedSession,
 )
 from haulier.errors import ConflictError, SessionLostError, TransferError
 from haulier.models import Proof
@@ -102,25 +103,22 @@ class AzureBackend(Backend):
 
     def open(self, upload: Upload, context: Context) -> tuple[Token, Abilities]:
         """Begin: blocks need no announcement. An item that is there already is told so."""
-        prepared = self.prepare(upload)
-        if prepared is not None:
-            return prepared
-        session = self._begun(upload)
+        for artifact in upload.artifacts:
+            self._place.whole_key(artifact.key)
+        session = Session((upload.item_id, upload.nonce), self._uploads.checksum)
+        if upload.sidecar is None and upload.media.size <= self.options.largest_put:
+            return session.to_token(), self.abilities  # one request, which is the commit, tells all
         stored = self._stored_before(upload, context)
         if not stored:
             return session.to_token(), self.abilities
         return replace(session, stored=stored).to_token(), replace(self.abilities, parts=PartsMode.WHOLE)
 
-    def prepare(self, upload: Upload) -> tuple[Token, Abilities] | None:
-        """Of what goes with one request, which is the commit, that request tells all."""
-        if upload.sidecar is None and upload.media.size <= self.options.largest_put:
-            return self._begun(upload).to_token(), self.abilities
-        return None
-
-    def _begun(self, upload: Upload) -> Session:
-        for artifact in upload.artifacts:
-            self._place.whole_key(artifact.key)
-        return Session((upload.item_id, upload.nonce), self._uploads.checksum)
+    @property
+    def unasked(self) -> UnaskedSession:  # type: ignore[override]
+        """What goes with one request, which is the commit."""
+        token = Session(("", ""), self._uploads.checksum).to_token()
+        public = {name: value for name, value in token.public.items() if name != "owner"}
+        return UnaskedSession(self.options.largest_put, self.abilities, public)
 
     def held(self, upload: Upload, token: Token, context: Context) -> Held:
         """Ask for own blocks that are not committed; all artifacts in place is a commit that took place."""

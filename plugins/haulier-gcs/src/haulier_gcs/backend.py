@@ -16,6 +16,7 @@ from haulier.backends.api import (
     PartsMode,
     ResumeMode,
     Token,
+    UnaskedSession,
 )
 from haulier.errors import (
     ConflictError,
@@ -110,10 +111,8 @@ class GcsBackend(Backend):
 
     def open(self, upload: Upload, context: Context) -> tuple[Token, Abilities]:
         """Begin a resumable session for each artifact that needs one. What lies there already is told so."""
-        prepared = self.prepare(upload)
-        if prepared is not None:
-            return prepared
-        self._check_keys(upload)
+        for artifact in upload.artifacts:
+            self._place.whole_key(artifact.key)
         addresses: dict[int, str] = {}
         stored: set[int] = set()
         began = self._clock()
@@ -129,16 +128,12 @@ class GcsBackend(Backend):
         session = Session((upload.item_id, upload.nonce), addresses, frozenset(stored))
         return session.to_token(began), self.abilities
 
-    def prepare(self, upload: Upload) -> tuple[Token, Abilities] | None:
-        """Without a resumable session there is nothing to begin."""
-        if any(self._needs_session(upload, artifact) for artifact in upload.artifacts):
-            return None
-        self._check_keys(upload)
-        return Session((upload.item_id, upload.nonce), {}, frozenset()).to_token(self._clock()), self.abilities
-
-    def _check_keys(self, upload: Upload) -> None:
-        for artifact in upload.artifacts:
-            self._place.whole_key(artifact.key)
+    @property
+    def unasked(self) -> UnaskedSession:  # type: ignore[override]
+        """What goes with one request needs no resumable session."""
+        token = Session(("", ""), {}, frozenset()).to_token(0.0)
+        public = {name: value for name, value in token.public.items() if name != "owner"}
+        return UnaskedSession(self.options.min_part_size, self.abilities, public)
 
     def held(self, upload: Upload, token: Token, context: Context) -> Held:
         """Ask each session where it stands; all artifacts in place is a commit that took place."""

@@ -18,6 +18,7 @@ from haulier.backends.api import (
     PartsMode,
     ResumeMode,
     Token,
+    UnaskedSession,
 )
 from haulier.errors import (
     CancelledError,
@@ -99,9 +100,6 @@ class S3Backend(Backend):
 
     def open(self, upload: Upload, context: Context) -> tuple[Token, Abilities]:
         """Begin a multipart upload for each artifact that needs one. An item that is there already is told so."""
-        prepared = self.prepare(upload)
-        if prepared is not None:
-            return prepared
         multipart = [artifact for artifact in in_order(upload) if self._is_multipart(upload, artifact.index)]
         for artifact in upload.artifacts:
             self._place.whole_key(artifact.key)
@@ -110,7 +108,7 @@ class S3Backend(Backend):
             for artifact in multipart:
                 upload_id, checksum = self._uploads.create(upload, artifact, context)
                 session = replace(session, checksum=checksum, uploads={**session.uploads, artifact.index: upload_id})
-            stored = self._stored_before(upload, context)
+            stored = self._stored_before(upload, context) if multipart else frozenset()
         except BaseException:
             self._drop(upload, session, context)
             raise
@@ -120,14 +118,12 @@ class S3Backend(Backend):
             return replace(session, uploads={}, stored=stored).to_token(), whole
         return session.to_token(), self._narrowed(session)
 
-    def prepare(self, upload: Upload) -> tuple[Token, Abilities] | None:
-        """A session that needs no multipart upload is a name."""
-        if any(self._is_multipart(upload, artifact.index) for artifact in upload.artifacts):
-            return None
-        for artifact in upload.artifacts:
-            self._place.whole_key(artifact.key)
-        session = Session((upload.item_id, upload.nonce), self._uploads.usual)
-        return session.to_token(), self._narrowed(session)
+    @property
+    def unasked(self) -> UnaskedSession:  # type: ignore[override]
+        """A small object goes with one request, which is the commit."""
+        session = Session(("", ""), self._uploads.usual)
+        public = {name: value for name, value in session.to_token().public.items() if name != "owner"}
+        return UnaskedSession(self.options.min_part_size, self._narrowed(session), public)
 
     def held(self, upload: Upload, token: Token, context: Context) -> Held:
         """Ask for the parts that the service has; all artifacts in place is a commit that took place."""

@@ -30,31 +30,31 @@ if TYPE_CHECKING:
 __all__ = ["CommitCases"]
 
 
-def prepared(drive: Drive) -> Drive:
-    """It goes on with the session that its backend names without asking."""
-    found = drive.prepare()
+def unasked(drive: Drive) -> Drive:
+    """Its session, begun without a call."""
+    found = drive.begin_unasked()
     if found is None:
-        raise NotApplicable("a session is opened by asking")
+        raise NotApplicable("a session is opened by a call")
     return found
 
 
 class CommitCases:
     """All of it becomes visible, or nothing does."""
 
-    def test_a_session_that_nobody_opened_is_as_good_as_one_that_was(self, world: World) -> None:
-        """Where the backend can name it without asking: it is in the journal before anybody knows of it."""
-        drive = prepared(begin(world, pattern(100)))
+    def test_a_session_that_began_without_a_call_is_the_one_that_opening_gives(self, world: World) -> None:
+        """It is in the journal before the destination hears of it."""
+        drive = unasked(begin(world, pattern(100)))
         opened = drive.copy(world.backend()).open()
-        again = prepared(drive.copy(world.backend()))
-        assert opened.the_token.public.keys() == drive.the_token.public.keys() == again.the_token.public.keys()
-        assert opened.abilities == drive.abilities == again.abilities
+        assert opened.abilities == drive.abilities
+        if "owner" in opened.the_token.public:
+            assert opened.the_token == drive.the_token
         drive.finish()
         assert_stored(world, drive)
         assert len(world.visible()) == 1
 
-    def test_what_was_prepared_and_never_begun_is_nothing(self, world: World) -> None:
+    def test_a_session_that_never_went_on_is_nothing(self, world: World) -> None:
         """It ended between the journal and the first byte: nothing is stored, and the next try finds its way."""
-        drive = prepared(begin(world, pattern(100)))
+        drive = unasked(begin(world, pattern(100)))
         later = drive.copy(world.backend())
         assert not is_claimed(later, later.checked.settle(later.upload, later.token))
         later.abort()

@@ -120,13 +120,14 @@ class Drive:
             self._plan(Held())
         return self
 
-    def prepare(self) -> Drive | None:
-        """Go on with the session that the backend names without asking; None where it has to ask."""
-        prepared = self.checked.prepare(self.upload)
-        if prepared is None:
+    def begin_unasked(self) -> Drive | None:
+        """Begin the session as it is without a call; None where the backend is to be asked."""
+        declared = self.checked.unasked()
+        if declared is None or len(self.contents) > 1 or len(self.contents[0]) > declared.largest:
             return None
-        self.token, self.abilities = through_journal(prepared[0]), prepared[1]
-        self.rows = []
+        owner = [self.upload.item_id, self.upload.nonce]
+        self.token = through_journal(Token({"owner": owner, **declared.public}))
+        self.abilities, self.rows = declared.abilities, []
         self._plan(Held())
         return self
 

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["PLUGIN", "LinkedBackend", "LinkedOptions", "MemoryDestination", "memory_destinations"]
 
 TYPE = "linked-memory"
-MODES: Mapping[str, Mapping[str, str]] = {
+MODES: Mapping[str, Mapping[str, str | int]] = {
     "memory-parallel": {"parts": "parallel", "resume": "list"},
     "memory-sequential": {"parts": "sequential", "resume": "offset"},
     "memory-whole": {"parts": "whole", "resume": "none", "commit": "last_part"},
-    "memory-prepared": {"parts": "whole", "resume": "none", "commit": "last_part", "prepares": "yes"},
+    "memory-unasked": {"parts": "whole", "resume": "none", "commit": "last_part", "unasked": 1_000_000},
 }
-_PARTS_AT_ONCE = {"memory-sequential": 1, "memory-whole": 0, "memory-prepared": 0}
+_PARTS_AT_ONCE = {"memory-sequential": 1, "memory-whole": 0, "memory-unasked": 0}
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _sent(body: Body, names: frozenset[str]) -> _SentBody:
 class _Served:
     """A memory backend that answers on a socket. One thread per connection, so that a dead child holds up nobody."""
 
-    def __init__(self, options: Mapping[str, str]) -> None:
+    def __init__(self, options: Mapping[str, str | int]) -> None:
         self._options = options
         self._listener = Listener(family="AF_UNIX", backlog=16, authkey=b"matrix")
         self.address: str = str(self._listener.address)
@@ -130,7 +130,7 @@ class LinkedOptions:
     parts: str = field(metadata={"help": "see the memory backend"})
     resume: str = field(metadata={"help": "see the memory backend"})
     commit: str = field(default="explicit", metadata={"help": "see the memory backend"})
-    prepares: str = field(default="", metadata={"help": "see the memory backend; empty for no"})
+    unasked: int = field(default=0, metadata={"help": "see the memory backend"})
 
 
 class LinkedBackend(Backend):
@@ -142,8 +142,8 @@ class LinkedBackend(Backend):
     def __init__(self, name: str, options: LinkedOptions) -> None:
         super().__init__(name, options)
         modes: Any = {"parts": options.parts, "resume": options.resume, "commit": options.commit}
-        self._likeness = MemoryBackend(name, MemoryOptions(**modes, prepares=bool(options.prepares)))
-        self.abilities = self._likeness.abilities
+        likeness = MemoryBackend(name, MemoryOptions(**modes, unasked=options.unasked))
+        self.abilities, self.unasked = likeness.abilities, likeness.unasked
         self._idle: list[Any] = []  # connections
 
     def close(self) -> None:
@@ -160,10 +160,6 @@ class LinkedBackend(Backend):
         """Begin a session."""
         del context
         return self._call("open", upload)  # type: ignore[no-any-return]
-
-    def prepare(self, upload: Upload) -> tuple[Token, Abilities] | None:
-        """What the store would say; it is not asked."""
-        return self._likeness.prepare(upload)
 
     def held(self, upload: Upload, token: Token, context: Context) -> Held:
         """Say what the session has."""

@@ -201,9 +201,9 @@ class World:
     def _destination(self, place: str, number: int) -> SimDestination:
         parts, resume, commit = MODES[self.plan.modes[number]]
         settles, store = self.plan.settles[number], self.stores[place]
-        prepares = (self.plan.seed + number) % 2 == 1
+        unasked = (0, 1000, 10**6)[(self.plan.seed + number) % 3]
         options = MemoryOptions(
-            parts=parts, resume=resume, commit=commit, settles=settles, prepares=prepares, store=store
+            parts=parts, resume=resume, commit=commit, settles=settles, unasked=unasked, store=store
         )
         return SimDestination(
             place,
