@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 
 from haulier import TaskState, UploadManager
-from haulier.backends.api import Abilities, Held, HeldPart, Outcome, PartsMode, ResumeMode, Settled, Stored, Token
+from haulier.backends.api import (
+    Abilities,
+    Held,
+    HeldPart,
+    Outcome,
+    PartsMode,
+    ResumeMode,
+    Settled,
+    Stored,
+    Token,
+    UnaskedSession,
+)
 from haulier.backends.memory import MemoryBackend, MemoryOptions
 from haulier.errors import HaulierError
 from haulier.service.parts import Pace, Ports
@@ -232,6 +243,49 @@ def test_a_session_that_claims_more_than_was_declared_does_not_get_it(manager, b
     task = manager.submit(record(tmp_path, "wide.mp4"), backend="narrow")
     ended = until(manager, task, {TaskState.FAILED, TaskState.COMPLETED})
     assert ended.state is TaskState.COMPLETED or ended.error.code == "plugin"
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        pytest.param("all of them", id="no declaration"),
+        pytest.param(UnaskedSession(-1, Abilities()), id="a size below nothing"),
+        pytest.param(UnaskedSession(10**6, Abilities(parts=PartsMode.PARALLEL, commit="sometimes")), id="no ability"),
+        pytest.param(UnaskedSession(10**6, Abilities(), {"key": object()}), id="a token that is no JSON"),
+        pytest.param(RuntimeError("broken"), id="raises"),
+        pytest.param(SystemExit(3), id="ends the thread"),
+    ],
+)
+def test_invariant_6_nonsense_about_sessions_without_a_call_has_them_opened(manager, tmp_path, declared):
+    class Declares(Odd):
+        @property
+        def unasked(self):
+            if isinstance(declared, BaseException):
+                raise declared
+            return declared
+
+    backend = Declares("declares", MemoryOptions())
+    manager.register(backend)
+    tasks = [manager.submit(record(tmp_path, f"{number}.mp4"), backend="declares") for number in range(3)]
+    assert all(manager.wait(task, timeout=30).proof == "content" for task in tasks)
+
+
+def test_invariant_6_who_hangs_before_a_claim_holds_up_nobody_who_writes_the_journal(manager, tmp_path):
+    """What a plugin is asked in a claim would be asked while the journal is written."""
+    over = threading.Event()
+
+    class Hangs(Odd):
+        @property
+        def unasked(self):
+            over.wait(30)
+
+    manager.register(Hangs("hangs", MemoryOptions()))
+    hanging = manager.submit(record(tmp_path, "hangs.mp4"), backend="hangs")
+    good = manager.submit(record(tmp_path, "good.mp4"))
+    assert manager.wait(good, timeout=20)
+    assert manager.task(hanging.id).state is TaskState.QUEUED
+    over.set()
+    assert manager.wait(hanging, timeout=30)
 
 
 def test_a_backend_that_calls_the_manager_back_waits_for_nobody(manager, bad, tmp_path):
