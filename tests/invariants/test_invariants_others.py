@@ -59,8 +59,12 @@ def test_invariant_4_a_worker_whose_lease_ended_commits_nothing_and_completes_no
     assert len(backend.store.objects) == 1
 
 
-def test_invariant_4_what_went_in_one_call_is_asked_for_after_a_kill_before_anything_is_sent_again(journal, record):
-    backend = MemoryBackend("main", MemoryOptions(parts="sequential", resume="offset", commit="last_part"))
+@pytest.mark.parametrize("unasked", [0, 1000], ids=["opened", "begun without a call"])
+def test_invariant_4_what_went_in_one_call_is_asked_for_after_a_kill_before_anything_is_sent_again(
+    journal, record, unasked
+):
+    options = MemoryOptions(parts="sequential", resume="offset", commit="last_part", unasked=unasked)
+    backend = MemoryBackend("main", options)
 
     def die(name):
         if name == "backend.commit:done":
@@ -75,6 +79,7 @@ def test_invariant_4_what_went_in_one_call_is_asked_for_after_a_kill_before_anyt
     later.work()
     assert later.row(task).state is TaskState.COMPLETED
     assert (backend.store.requests["settle"], backend.store.requests["commit"]) == (1, 1)
+    assert backend.store.requests["open"] == (0 if unasked else 1)
 
 
 def test_invariant_4_a_receipt_is_written_under_the_lease_it_was_earned_with(journal, record):

@@ -12,6 +12,7 @@ from haulier.backends.api import CommitMode, PartsMode, ResumeMode
 from haulier.backends.memory import MemoryBackend
 from haulier.backends.memory_options import MemoryOptions
 from haulier.errors import CancelledError, LeaseLostError
+from haulier.journal.memory import MemoryJournal
 from haulier.journal.sqlite import SqliteJournal
 from haulier.models import Proof, TaskState
 from haulier.testing.rig import UploadRig
@@ -111,6 +112,40 @@ def test_invariant_5_after_a_kill_at_any_step_the_upload_goes_on_and_is_stored_o
         if not killed:
             break
     assert point > 10
+
+
+class Synced(MemoryJournal):
+    """Remembers whether each transaction was to be synced, and what stood when bytes went out."""
+
+    def __init__(self):
+        super().__init__()
+        self.durable = []
+
+    def write(self, change, *, durable=True, then=None):
+        self.durable.append(durable)
+        return super().write(change, durable=durable, then=then)
+
+
+@pytest.mark.parametrize("session", ["", "unasked"], ids=["opened", "begun without a call"])
+def test_invariant_4_a_session_that_begins_without_a_call_is_on_disk_with_its_claim(tmp_path, session):
+    """One synced transaction less for each file, and nothing leaves before one."""
+    synced = Synced()
+    destination = backend(PartsMode.WHOLE, ResumeMode.NONE, CommitMode.LAST_PART, session)
+    rig = UploadRig(synced, destination)
+    rig.submit(make_file(tmp_path, size=500))
+    synced.durable.clear()
+    before_bytes = []
+
+    def look(_):
+        row = rig.rows()[0]
+        before_bytes.append((list(synced.durable), row.committing, row.token is not None))
+        return False
+
+    destination.store.faults.add("commit", when=look)
+    rig.work()
+    assert rig.rows()[0].state is TaskState.COMPLETED
+    claims_and_sessions = [True] if session else [False, True]
+    assert before_bytes == [(claims_and_sessions, True, True)]
 
 
 def test_invariant_1_what_was_submitted_is_there_after_the_process_is_gone(tmp_path, journal):
