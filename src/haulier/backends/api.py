@@ -369,6 +369,11 @@ class UnaskedSession:
     abilities: Abilities
     public: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def like(cls, token: Token, largest: int, abilities: Abilities) -> UnaskedSession:
+        """Sessions whose tokens are like this one of ``open``, whoever its owner is."""
+        return cls(largest, abilities, {name: value for name, value in token.public.items() if name != "owner"})
+
 
 def _unsupported(backend_type: str, ability: str) -> UnsupportedError:
     return UnsupportedError(f"the backend type {backend_type!r} cannot {ability}")

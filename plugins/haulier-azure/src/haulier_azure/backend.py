@@ -117,8 +117,7 @@ class AzureBackend(Backend):
     def unasked(self) -> UnaskedSession:  # type: ignore[override]
         """What goes with one request, which is the commit."""
         token = Session(("", ""), self._uploads.checksum).to_token()
-        public = {name: value for name, value in token.public.items() if name != "owner"}
-        return UnaskedSession(self.options.largest_put, self.abilities, public)
+        return UnaskedSession.like(token, self.options.largest_put, self.abilities)
 
     def held(self, upload: Upload, token: Token, context: Context) -> Held:
         """Ask for own blocks that are not committed; all artifacts in place is a commit that took place."""

@@ -132,8 +132,7 @@ class GcsBackend(Backend):
     def unasked(self) -> UnaskedSession:  # type: ignore[override]
         """What goes with one request needs no resumable session."""
         token = Session(("", ""), {}, frozenset()).to_token(0.0)
-        public = {name: value for name, value in token.public.items() if name != "owner"}
-        return UnaskedSession(self.options.min_part_size, self.abilities, public)
+        return UnaskedSession.like(token, self.options.min_part_size, self.abilities)
 
     def held(self, upload: Upload, token: Token, context: Context) -> Held:
         """Ask each session where it stands; all artifacts in place is a commit that took place."""

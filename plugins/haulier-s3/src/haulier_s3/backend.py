@@ -122,8 +122,7 @@ class S3Backend(Backend):
     def unasked(self) -> UnaskedSession:  # type: ignore[override]
         """A small object goes with one request, which is the commit."""
         session = Session(("", ""), self._uploads.usual)
-        public = {name: value for name, value in session.to_token().public.items() if name != "owner"}
-        return UnaskedSession(self.options.min_part_size, self._narrowed(session), public)
+        return UnaskedSession.like(session.to_token(), self.options.min_part_size, self._narrowed(session))
 
     def held(self, upload: Upload, token: Token, context: Context) -> Held:
         """Ask for the parts that the service has; all artifacts in place is a commit that took place."""
